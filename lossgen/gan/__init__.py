@@ -1,0 +1,1 @@
+"""What runners are written with: networks, the adversarial loop, data, feature extractors, and metrics."""

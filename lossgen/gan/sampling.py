@@ -1,0 +1,128 @@
+"""From a generator to images: fixed noise, rounding to bytes, and the model file that `lossgen sample` reads.
+
+A model file is a plain dict of values and tensors ("schema": 1), so that it loads with `weights_only=True` and runs
+no code. It holds what is needed to build the generator again, not the discriminator.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lossgen.errors import InputError
+from lossgen.gan.files import read_dict, save_dict
+from lossgen.gan.nets import Architecture
+from lossgen.gan.streams import Purpose, one_thread, stream
+
+CHUNK = 64  # images made at a time: always a whole chunk, so that an image does not depend on how many were asked for
+KIND = "lossgen generator"
+
+
+def fixed_noise(seed: int | Sequence[int], count: int, latent: int) -> Tensor:
+    """Latent vectors (count, latent) that are the same for every loss of a seed, on the CPU.
+
+    They are drawn chunk by chunk: the first rows are the same for any count.
+    """
+    generator = stream(seed, Purpose.EVALUATION)
+    chunks = [torch.randn(CHUNK, latent, generator=generator) for _ in range(math.ceil(count / CHUNK))]
+    return torch.cat([*chunks, torch.empty(0, latent)])[:count]
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images in [-1, 1] → uint8, rounded to the nearest: what a picture file holds, and what is judged."""
+    return ((images + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Images as uint8 → float32 in [-1, 1], the range of the generator's Tanh."""
+    return images.to(torch.float32).div_(127.5).sub_(1)
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, noise: Tensor) -> Tensor:
+    """Images (N, C, H, W), uint8, of latent vectors (N, latent), in evaluation mode, on the noise's device."""
+    was_training = generator.training
+    generator.eval()
+    count = len(noise)
+    rest = -count % CHUNK
+    padded = torch.cat([noise, noise.new_zeros(rest, noise.shape[1])]) if rest else noise
+    images = torch.cat([to_bytes(generator(chunk)) for chunk in padded.split(CHUNK)])[:count]
+    generator.train(was_training)
+    return images
+
+
+def save_model(
+    path: Path, generator: nn.Module, architecture: Architecture, seed: Sequence[int], data: Mapping[str, Any]
+) -> None:
+    """Write a generator and what is needed to build it again; `data` says what it was trained on, as plain values."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+    content = {
+        "schema": 1, "kind": KIND, "architecture": architecture.to_dict(), "seed": list(seed),
+        "data": dict(data), "weights": weights,
+    }  # fmt: skip
+    save_dict(path, content)
+
+
+def load_model(path: Path) -> tuple[nn.Module, Architecture, dict[str, Any]]:
+    """The generator of a model file, its architecture, and the whole content of the file.
+
+    Raises:
+        InputError: the file is no model file, or its weights do not fit its architecture.
+    """
+    content = read_dict(path, KIND)
+    try:
+        architecture = Architecture.from_dict(content["architecture"])
+        generator = architecture.generator()
+        generator.load_state_dict(content["weights"], assign=True)
+    except (RuntimeError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: weights and architecture do not fit: the file is damaged") from None
+    return generator, architecture, content
+
+
+def sample(
+    model_path: Path, n: int, seed: int | Sequence[int] | None = None, device: str = "cpu"
+) -> NDArray[np.uint8]:
+    """Draw `n` images, uint8 (n, C, H, W), from the generator of a model file.
+
+    Args:
+        model_path: a file of kind "model" that a training kept.
+        n: number of images; the first ones are the same for any n.
+        seed: of the noise; None takes the training's own, which gives its kept samples.
+        device: a PyTorch device.
+
+    Raises:
+        InputError: the file is no model file, n is below 1, or the device is not there.
+    """
+    if n < 1:
+        raise InputError(f"the number of images must be at least 1, not {n}")
+    check_device(device)
+    generator, architecture, content = load_model(model_path)
+    noise = fixed_noise(content["seed"] if seed is None else seed, n, architecture.latent)
+    generator.to(device)
+    with one_thread():
+        batches = [generate(generator, rows.to(device)).cpu() for rows in noise.split(CHUNK * 16)]
+    return torch.cat(batches).numpy()
+
+
+def check_device(device: str) -> None:
+    """Raise InputError where a device is asked for that PyTorch does not know or this machine does not have."""
+    try:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise InputError(f"device {device!r} is not available here: use cpu") from None
+
+
+def grid(images: NDArray[np.uint8], columns: int = 8) -> NDArray[np.uint8]:
+    """Images (N, C, H, W) side by side as one picture, (rows · H, columns · W) or with a last axis of 3 for colour."""
+    count, channels, height, width = images.shape
+    rows = math.ceil(count / columns)
+    page = np.zeros((rows * columns, channels, height, width), dtype=np.uint8)
+    page[:count] = images
+    page = page.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    picture = page.reshape(rows * height, columns * width, channels)
+    return picture[..., 0] if channels == 1 else picture

@@ -1,0 +1,228 @@
+"""The adversarial loop: one discriminator and one generator update in turn, for one member (`members.py` has the list).
+
+    for step in 1..budget:
+        real = a batch of images;  fake = generator(noise)
+        discriminator: Adam on criterion.discriminator_loss(D(real), D(fake without gradient))
+        generator:     Adam on criterion.generator_loss(D(fake)), through the discriminator just updated
+        average:       running mean of the generator's weights; it is what is judged and kept
+
+Everything is a function of the seed and the absolute step, so a training that continues from a kept state is, on a
+CPU, bit for bit the training that never stopped.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossgen.errors import InputError
+from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.sampling import to_unit
+from lossgen.gan.streams import Batches, Purpose, stream
+from lossgen.runner import Status
+
+CHECK_EVERY = 50  # steps between looks at losses and weights; each look waits for the device
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that decides a training, beside the loss, the seed and the images.
+
+    Attributes:
+        architecture: of generator and discriminator.
+        batch_size: images in a batch, real and generated alike.
+        lr_generator, lr_discriminator: Adam's learning rates.
+        betas: Adam's decay rates, the same for both.
+        ema_decay: decay a step of the generator's running mean, once it is warm.
+    """
+
+    architecture: Architecture
+    batch_size: int
+    lr_generator: float
+    lr_discriminator: float
+    betas: tuple[float, float]
+    ema_decay: float
+
+
+class Stopped(Exception):
+    """A training that has no result: its status, the reason in one line, and the step."""
+
+    def __init__(self, status: Status, reason: str, step: int) -> None:
+        super().__init__(reason)
+        self.status: Status = status
+        self.reason = reason
+        self.step = step
+
+
+class Training:
+    """One loss at one seed, somewhere on its way.
+
+    Args:
+        criterion: the loss, by the contract of the emitted modules.
+        seed: entropy of all random streams; initial weights, batches and noise depend on it and not on the loss.
+        images: the training images, uint8 (N, C, H, W), on the device to train on.
+
+    Attributes:
+        step: generator updates so far.
+        average: the generator with its weights and BatchNorm statistics averaged over the steps (EMA).
+    """
+
+    def __init__(self, criterion: nn.Module, seed: Sequence[int], images: Tensor, setting: Setting) -> None:
+        device = str(images.device)
+        self.criterion = criterion
+        self.images = images
+        self.setting = setting
+        self.step = 0
+
+        shape = setting.architecture
+        self.generator = initialise(shape.generator(), stream(seed, Purpose.GENERATOR)).to(device)
+        self.discriminator = initialise(shape.discriminator(), stream(seed, Purpose.DISCRIMINATOR)).to(device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self._generator_optimiser = _adam(self.generator, setting.lr_generator, setting.betas)
+        self._discriminator_optimiser = _adam(self.discriminator, setting.lr_discriminator, setting.betas)
+        self._averaged = [pair for pair in _pairs(self.average, self.generator) if pair[0].is_floating_point()]
+
+        self._noise = stream(seed, Purpose.NOISE, device)
+        self._batches = Batches(len(images), setting.batch_size, stream(seed, Purpose.BATCHES, device))
+        self._losses: list[tuple[Tensor, Tensor]] = []  # of the steps since the last look
+
+    def advance(self, to: int, on_step: Callable[[int], None] | None = None) -> None:
+        """Train up to the absolute step `to`.
+
+        Raises:
+            Stopped: the loss raised, gave no gradient, or a loss or a weight is no longer finite.
+        """
+        self.generator.train()
+        while self.step < to:
+            self._update()
+            self.step += 1
+            if self.step % CHECK_EVERY == 0:
+                self._look()
+                if on_step is not None:
+                    on_step(self.step)
+        self._look()
+
+    def _update(self) -> None:
+        real = to_unit(self.images[self._batches.next()])
+        latent = self.setting.architecture.latent
+        noise = torch.randn(len(real), latent, generator=self._noise, device=real.device)
+        fake = self.generator(noise)
+
+        # The one batch of fakes serves both updates: detached for the discriminator, with its graph for the generator.
+        scores = self.discriminator(real), self.discriminator(fake.detach())
+        discriminator_loss = self._call("discriminator_loss", *scores)
+        self._descend(discriminator_loss, self._discriminator_optimiser)
+
+        real_score = None
+        if getattr(self.criterion, "needs_real", False):
+            with torch.no_grad():
+                real_score = self.discriminator(real)
+        generator_loss = self._call("generator_loss", self.discriminator(fake), real_score)
+        self._descend(generator_loss, self._generator_optimiser)
+
+        self._losses.append((discriminator_loss.detach(), generator_loss.detach()))
+        # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
+        # than 1 / (1 - ema_decay).
+        decay = min(self.setting.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for averaged, current in self._averaged:
+                averaged.lerp_(current, 1 - decay)
+
+    def _call(self, name: str, *scores: Tensor | None) -> Tensor:
+        """Value of the loss. What it raises is its author's news: it stops this member, and no other."""
+        try:
+            value = getattr(self.criterion, name)(*scores)
+        except Exception as error:  # noqa: BLE001  the loss is user code
+            _raise_if_out_of_memory(error)
+            raise Stopped("crashed", f"{name} raised {one_line(error)}", self.step) from None
+        if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
+            kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            reason = f"{name} gave {kind}" if not isinstance(value, Tensor) or value.ndim else f"{name} has no gradient"
+            raise Stopped("crashed", f"{reason}; it must be a scalar with a gradient", self.step)
+        return value
+
+    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        # Only the gradients that this optimiser steps on: the discriminator's are not computed for the generator.
+        loss.backward(inputs=optimiser.param_groups[0]["params"])
+        optimiser.step()
+
+    def _look(self) -> None:
+        """Stop where a loss was, or a weight is, not finite. A NaN never heals under Adam, so now and then is enough."""
+        if not self._losses:
+            return
+        losses = torch.stack([torch.stack(pair) for pair in self._losses])
+        first = self.step - len(losses) + 1
+        self._losses = []
+        finite = torch.isfinite(losses).cpu()
+        if not finite.all():
+            index, role = (int(value) for value in (~finite).nonzero()[0])
+            who = ("discriminator", "generator")[role]
+            value = float(losses[index, role])
+            raise Stopped("diverged", f"the {who}'s loss is {value} at step {first + index}", first + index)
+        for who, net in (("generator", self.generator), ("discriminator", self.discriminator)):
+            if not torch.stack([torch.isfinite(weight).all() for weight in net.parameters()]).all():
+                raise Stopped("diverged", f"a weight of the {who} is not finite at step {self.step}", self.step)
+
+    def state(self) -> dict[str, Any]:
+        """All that a continued training needs, as a dict of plain values and tensors."""
+        return {
+            "step": self.step,
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            "noise": self._noise.get_state(),
+            "batches": self._batches.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to where `state` was taken.
+
+        Raises:
+            InputError: the state is of other networks, or damaged.
+        """
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self._noise.set_state(state["noise"])
+            self._batches.restore(state["batches"])
+            self.step = int(state["step"])
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the state does not fit this training: {one_line(error)}") from None
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator, "discriminator": self.discriminator, "average": self.average,
+            "generator_optimiser": self._generator_optimiser, "discriminator_optimiser": self._discriminator_optimiser,
+        }  # fmt: skip
+
+
+def _adam(net: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    parameters = list(net.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
+
+
+def _pairs(first: nn.Module, second: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of two equal networks side by side: parameters and buffers."""
+    return list(zip(first.state_dict().values(), second.state_dict().values()))
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _raise_if_out_of_memory(error: Exception) -> None:
+    """Being out of memory is nobody's loss function's fault."""
+    if is_out_of_memory(error):
+        raise error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the device's or the machine's memory is full."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -1,0 +1,155 @@
+"""DCGAN (Radford et al. 2016) as a benchmark for losses: a plug-in for lossgen, and a script.
+
+    lossgen evolve --runner dcgan --data mnist
+    python runners/dcgan.py --loss generated/ganetic.py --data mnist --seed 0 --device cpu --out out/
+
+A small DCGAN is trained with the loss and judged by the Fréchet distance between its samples and images that
+neither it nor the feature extractor was trained on. Small means small: numbers compare with one another under one
+protocol, and with nothing that was published as FID.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lossgen.errors import InputError
+from lossgen.gan.data import load
+from lossgen.gan.features import Judge, load_extractor
+from lossgen.gan.members import Task, train
+from lossgen.gan.nets import Architecture
+from lossgen.gan.nets.dcgan import SIZES
+from lossgen.gan.sampling import check_device, grid
+from lossgen.gan.training import Setting
+from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
+
+
+class Options(BaseModel):
+    """Networks, optimisers and judging. On the command line each is a flag: lr_generator is --lr-generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width: int = Field(16, ge=1, le=512, description="channels of the layer nearest to the image")
+    latent: int = Field(32, ge=1, le=4096, description="dimension of the generator's input")
+    normalisation: Literal["none", "batch", "group"] = Field("none", description="normalisation in the discriminator")
+    batch_size: int = Field(64, ge=2, le=4096, description="images in a batch")
+    lr_generator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the generator")
+    lr_discriminator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
+    beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay rate of the gradient's square")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="decay a step of the generator's running mean")
+    n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
+
+
+class DCGAN:
+    """Fitness: the Fréchet distance of the averaged generator, median of the last three checkpoints."""
+
+    options = Options
+    objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
+    scale_free = True  # Adam, and nothing beside the adversarial loss
+    sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
+
+    def __init__(self, options: BaseModel) -> None:
+        self.chosen = Options.model_validate(options.model_dump())
+
+    def prepare(self, data: DataSpec, device: str) -> Preparation:
+        """Load the images, and train or load the extractor that judges."""
+        check_device(device)
+        self.data = load(data, self.sizes)
+        extractor = load_extractor(self.data)
+        judge = Judge(self.data, extractor, self.chosen.n_samples, device)
+        self.objectives = {judge.metric: "min"}
+
+        described = {
+            "name": self.data.name, "digest": self.data.digest, "size": self.data.size,
+            "channels": self.data.channels, "classes": list(self.data.classes),
+        }  # fmt: skip
+        images = torch.from_numpy(self.data.train.images).to(device)
+        self.task = Task(images, judge, judge.n_samples, described)
+        protocol = {"data": described, **judge.protocol(), "options": self.chosen.model_dump()}
+        return Preparation(protocol, [*self.data.notes, extractor.description()])
+
+    def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
+        """Train each member to `budget.steps`, under the options with its condition in place of them."""
+        settings = [self._setting(member.condition) for member in members]
+        return train(members, settings, self.task, budget)
+
+    def _setting(self, condition: Mapping[str, float]) -> Setting:
+        try:
+            chosen = Options.model_validate({**self.chosen.model_dump(), **condition})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise InputError(f"condition {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        architecture = Architecture(
+            "dcgan", self.data.size, self.data.channels, chosen.width, chosen.latent, chosen.normalisation
+        )
+        return Setting(
+            architecture, chosen.batch_size, chosen.lr_generator, chosen.lr_discriminator,
+            (chosen.beta1, chosen.beta2), chosen.ema_decay,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Train one loss and show what it draws."""
+    import click
+    from PIL import Image
+
+    from lossgen.codegen.load import load_argument
+
+    @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+    @click.option("--loss", required=True, help="file (.loss or .py), zoo name, or expression")
+    @click.option("--data", default="digits", help="data set: name, .npz file or folder")
+    @click.option("--data-dir", default=None, help="folder that data names are looked up in")
+    @click.option("--download", is_flag=True, help="fetch the data set if it is absent")
+    @click.option("--seed", default=0, type=click.IntRange(min=0))
+    @click.option("--steps", default=1500, type=click.IntRange(min=1), help="generator updates")
+    @click.option("--device", default="cpu")
+    @click.option("--out", default="dcgan-out", type=click.Path(path_type=Path), help="folder to write to")
+    def command(
+        loss: str, data: str, data_dir: str | None, download: bool, seed: int, steps: int, device: str, out: Path,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        source = load_argument(loss)
+        runner = DCGAN(Options(**options))
+        preparation = runner.prepare(DataSpec(data, root=data_dir, download=download), device)
+        for note in preparation.notes:
+            click.echo(note)
+        with click.progressbar(length=steps, label=f"{source.name} on {data}") as bar:
+            budget = Budget(steps, out, on_step=lambda _, step: bar.update(step - bar.pos))
+            (outcome,) = runner.train([Member(source.name, source.source, (seed,))], budget)
+            bar.update(steps - bar.pos)
+
+        report = {
+            "schema": 1, "loss": source.name, "status": outcome.status, "reason": outcome.reason, "step": outcome.step,
+            "seed": seed, "metrics": dict(outcome.metrics), "curve": [list(point) for point in outcome.curve],
+            "seconds": round(outcome.seconds, 2), "protocol": preparation.protocol,
+        }  # fmt: skip
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
+        if "samples" in outcome.files:
+            import numpy as np
+
+            picture = Image.fromarray(grid(np.load(outcome.files["samples"])["images"]))
+            scale = max(1, 448 // picture.width)
+            picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(
+                out / "samples.png"
+            )
+        said = ", ".join(f"{name} {value:.3g}" for name, value in outcome.metrics.items()) or outcome.reason
+        click.echo(f"{outcome.status} at step {outcome.step} after {outcome.seconds:.1f} s: {said}")
+        click.echo(f"wrote {', '.join(sorted(str(path) for path in out.iterdir() if path.is_file()))}")
+
+    for name, field in reversed(Options.model_fields.items()):
+        command = click.option(f"--{name.replace('_', '-')}", default=field.default, help=field.description)(command)
+    try:
+        command(standalone_mode=True)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
