@@ -1,0 +1,1 @@
+"""The loss language: text to expressions and back. Knows nothing of search, Numba or training."""

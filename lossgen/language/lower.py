@@ -1,0 +1,146 @@
+"""The stable form that kernel and emitters share.
+
+Lowering is part of the language's definition. It says what y_pred is (sigmoid(score), not clipped), that log(y_pred)
+and log(1 - y_pred) *are* logsigmoid(±score), without a guard, and which of its two forms a power has. It also folds
+constants, so that no operator is left with constant operands only. The target is put in afterwards, so that a loss
+means the same whether its target is a number or a tensor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lossgen.errors import InputError
+from lossgen.language.domain import REALISTIC_SCORE, enclose
+from lossgen.language.expression import Expression, apply, constant, variable
+from lossgen.language.loss import ROLES, Loss
+from lossgen.language.operators import OPERATORS
+
+REAL_TARGET, FAKE_TARGET = 1.0, 0.0
+LARGEST_EXPONENT = 1024.0
+_FINITE = 1e30  # a bound that float32 holds, with room
+
+
+class NotFiniteError(InputError):
+    """A constant part of a loss overflows."""
+
+
+@dataclass(frozen=True)
+class LoweredLoss:
+    """A loss in stable form.
+
+    Attributes:
+        roles: expression in `score` alone, by role.
+        label: expression in `score` and `y_real`; for a role-form loss y_real·real + (1 - y_real)·fake.
+    """
+
+    roles: Mapping[str, Expression]
+    label: Expression
+
+
+def lower_loss(loss: Loss) -> LoweredLoss:
+    """The stable form of a loss.
+
+    Raises:
+        NotFiniteError: a constant part is not a finite number.
+    """
+    if loss.label is not None:
+        label = lower(loss.label)
+        real, fake = (at_target(label, target) for target in (REAL_TARGET, FAKE_TARGET))
+        return LoweredLoss({"real": real, "fake": fake, "generator": real}, label)
+    roles = {role: lower(loss.roles[role]) for role in ROLES}
+    y_real = variable("y_real")
+    label = apply(
+        "add",
+        apply("mul", y_real, roles["real"]),
+        apply("mul", apply("sub", constant(1.0), y_real), roles["fake"]),
+    )
+    return LoweredLoss(roles, label.map(fold))
+
+
+def lower(expression: Expression) -> Expression:
+    """The stable form of one expression."""
+    return expression.map(_lower_node)
+
+
+def at_target(lowered: Expression, target: float) -> Expression:
+    """The lowered expression for one value of y_real, with its constants folded."""
+    return lowered.substitute("y_real", constant(target)).map(fold)
+
+
+_PROBABILITY = apply("sigmoid", variable("score"))
+_COMPLEMENT = apply("sigmoid", apply("neg", variable("score")))
+
+
+def _lower_node(node: Expression) -> Expression:
+    if node.head == "y_pred":
+        return _PROBABILITY
+    if node.head == "pow":
+        return _lower_power(*node.operands)
+    node = fold(node)
+    if node.head == "sub" and node.operands == (constant(1.0), _PROBABILITY):
+        return _COMPLEMENT
+    if node.head == "log" and node.operands[0] in (_PROBABILITY, _COMPLEMENT):
+        return apply("logsigmoid", *node.operands[0].operands)
+    return node
+
+
+def _lower_power(base: Expression, exponent: Expression) -> Expression:
+    """Textbook power for a constant whole exponent (by division where it is negative), else that of max(|base|, ε)."""
+    n = exponent.value
+    if not exponent.is_constant or n != int(n) or abs(n) > LARGEST_EXPONENT:
+        return fold(apply("real_pow", base, exponent))
+    power = fold(apply("int_pow", base, constant(abs(n))))
+    return power if n >= 0.0 else fold(apply("div", constant(1.0), power))
+
+
+def fold(node: Expression) -> Expression:
+    """The node with constant operands evaluated and neutral elements dropped; a node that stays is returned as is."""
+    if not node.operands:
+        return node
+    if all(operand.is_constant for operand in node.operands):
+        return constant(_evaluate(node))
+    return _without_neutral(node) if len(node.operands) == 2 else _without_double_negation(node)
+
+
+def _evaluate(node: Expression) -> float:
+    try:
+        value = OPERATORS[node.head].function(*(operand.value for operand in node.operands))
+    except (OverflowError, ValueError):
+        value = float("inf")
+    if value - value != 0.0:
+        raise NotFiniteError(f"a constant part is not a finite number: {node!r}")
+    return value
+
+
+def _without_double_negation(node: Expression) -> Expression:
+    inner = node.operands[0]
+    return inner.operands[0] if node.head == inner.head == "neg" else node
+
+
+def _without_neutral(node: Expression) -> Expression:
+    left, right = node.operands
+    zero, one = constant(0.0), constant(1.0)
+    match node.head:
+        case "add":
+            return right if left == zero else left if right == zero else node
+        case "sub":
+            return left if right == zero else apply("neg", right) if left == zero else node
+        case "mul" if left == one or right == one:
+            return right if left == one else left
+        case "mul" if zero in node.operands:
+            return zero if _cannot_overflow(left) and _cannot_overflow(right) else node
+        case "div" if right == one:
+            return left
+        case "div" if left == zero:
+            return zero if _cannot_overflow(right) else node
+        case "int_pow" if right == one:
+            return left
+        case "int_pow" if right == zero:
+            return one if _cannot_overflow(left) else node
+    return node
+
+
+def _cannot_overflow(expression: Expression) -> bool:
+    """Whether the value stays finite, in float32 too, for every realistic score."""
+    interval = enclose(expression, {"score": REALISTIC_SCORE})
+    return interval.lo > -_FINITE and interval.hi < _FINITE

@@ -1,0 +1,230 @@
+"""Loss text to Loss, through grammar/loss.lark, with errors that show the line, a caret and what was expected."""
+
+import difflib
+import functools
+import math
+from collections.abc import Iterable
+from typing import Any, cast
+
+from lark import Lark, Token, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
+from lark.visitors import Transformer
+
+from lossgen.errors import InputError
+from lossgen.language.expression import MAX_DEPTH, MAX_SIZE, Expression, apply, constant, variable
+from lossgen.language.loss import ROLES, Loss, check_name
+from lossgen.language.operators import FUNCTIONS, INFIX, VARIABLES
+from lossgen.resources import resource_dir
+
+MAX_TEXT = 64 * 1024
+BARE_NAME = "Loss"
+
+_SHOWN = {
+    "NUMBER": "a number",
+    "NAME": "a name",
+    "ROLE": "a role (real:, fake:, generator:)",
+    "LOSS": "loss",
+    "$END": "the end",
+    "LPAR": "(",
+    "RPAR": ")",
+    "COMMA": ",",
+    "COLON": ":",
+    "EQUAL": "=",
+    "ADD": "+",
+    "SUB": "-",
+    "MUL": "*",
+    "DIV": "/",
+    "POW": "^",
+}
+
+
+class LossSyntaxError(InputError):
+    """Loss or space text that is not in its language.
+
+    Attributes:
+        line, column: place of the error, counted from 1.
+    """
+
+    def __init__(self, what: str, text: str, line: int, column: int, expected: str = "", source: str = "loss") -> None:
+        self.line, self.column = line, column
+        lines = text.splitlines()
+        shown = lines[line - 1] if 0 < line <= len(lines) else ""
+        start = max(0, column - 60)
+        window = "".join(c if c.isprintable() else " " for c in shown[start : start + 100])
+        message = f"{source}, line {line}, column {column}: {what}"
+        message += f"\n    {window}\n    {' ' * (column - 1 - start)}^"
+        super().__init__(message + (f"\nexpected {expected}" if expected else ""))
+
+
+class _Misuse(Exception):  # noqa: N818  never leaves this file: it becomes a LossSyntaxError
+    """A fault found while building, at a token."""
+
+    def __init__(self, what: str, token: Token, expected: str = "") -> None:
+        super().__init__(what)
+        self.what, self.token, self.expected = what, token, expected
+
+
+def parse_loss(text: str, source: str = "loss") -> Loss:
+    """The loss that `text` says: a definition `loss Name(…) …`, or a bare expression, which is named Loss.
+
+    Comment lines before the definition become its note.
+
+    Args:
+        text: at most 64 KiB; see grammar/README.md for the language.
+        source: what messages call the text, for instance a file name.
+
+    Raises:
+        LossSyntaxError: not in the language, or over a limit (depth 100, 1000 nodes).
+    """
+    if len(text.encode(errors="surrogatepass")) > MAX_TEXT:
+        raise InputError(f"{source}: {len(text)} characters of loss text; at most {MAX_TEXT // 1024} KiB are read")
+    if not text.strip():
+        raise InputError(f"{source}: empty text; expected a loss such as: -y_real * log(y_pred)")
+    try:
+        parsed = cast(Loss, _parser().parse(text))  # the transformer's result, not a tree
+    except _Misuse as fault:
+        raise _located(fault, text, source) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, _Misuse):
+            raise _located(error.orig_exc, text, source) from None
+        raise
+    except UnexpectedInput as error:
+        raise _unexpected(error, text, source) from None
+    return parsed.renamed(parsed.name, _leading_comment(text))
+
+
+def _located(fault: _Misuse, text: str, source: str) -> LossSyntaxError:
+    line, column = fault.token.line or 1, fault.token.column or 1
+    return LossSyntaxError(fault.what, text, line, column, fault.expected, source)
+
+
+def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxError:
+    expected: Iterable[str]
+    if isinstance(error, UnexpectedToken) and error.token.type != "$END":
+        expected, what = error.accepts or error.expected, f"unexpected {error.token.value!r}"
+        line, column = error.line, error.column
+    elif isinstance(error, UnexpectedCharacters):
+        expected, what = error.allowed or set(), f"unexpected character {error.char!r}"
+        line, column = error.line, error.column
+    else:
+        expected = (error.accepts or error.expected) if isinstance(error, UnexpectedToken) else ()
+        what = "the text ends too early"
+        lines = text.rstrip().splitlines()
+        line, column = len(lines), len(lines[-1]) + 1
+    names = sorted({_SHOWN.get(name, name) for name in expected})
+    return LossSyntaxError(what, text, line, column, " or ".join(names), source)
+
+
+def _leading_comment(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if not line.strip().startswith("#"):
+            break
+        lines.append(line.strip().lstrip("#").strip())
+    return "\n".join(lines).strip()
+
+
+@functools.cache
+def _parser() -> Lark:
+    grammar = (resource_dir("grammar") / "loss.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", transformer=_Builder())
+
+
+@v_args(inline=True)
+class _Builder(Transformer[Token, Any]):
+    """Builds expressions while the text is parsed."""
+
+    def constant(self, token: Token) -> Expression:
+        return self._number(token, token)
+
+    def negative(self, minus: Token, token: Token) -> Expression:
+        return self._number(token, "-" + token)
+
+    def variable(self, token: Token) -> Expression:
+        if token in VARIABLES:
+            return variable(str(token))
+        if token in FUNCTIONS:
+            raise _Misuse(f"{token} is an operator", token, f"{token}(…)")
+        raise _Misuse(f"unknown variable {str(token)!r}", token, _suggest(token, VARIABLES))
+
+    def call(self, token: Token, *operands: Expression) -> Expression:
+        if token not in FUNCTIONS:
+            raise _Misuse(f"unknown operator {str(token)!r}", token, _suggest(token, FUNCTIONS))
+        arity = FUNCTIONS[token].arity
+        if len(operands) != arity:
+            raise _Misuse(f"{token} takes {arity} operand{'s'[: arity != 1]}, not {len(operands)}", token)
+        return self._checked(apply(str(token), *operands), token)
+
+    def infix(self, left: Expression, token: Token, right: Expression) -> Expression:
+        return self._checked(apply(INFIX[str(token)].name, left, right), token)
+
+    def negation(self, token: Token, operand: Expression) -> Expression:
+        return self._checked(apply("neg", operand), token)
+
+    def parameters(self, *names: Token) -> list[Token]:
+        for name in names:
+            if name not in VARIABLES:
+                raise _Misuse(f"unknown variable {str(name)!r}", name, _suggest(name, VARIABLES))
+        return list(names)
+
+    def clause(self, role: Token, expression: Expression) -> tuple[Token, Expression]:
+        return role, expression
+
+    def label_form(self, expression: Expression) -> Expression:
+        return expression
+
+    def role_form(self, *clauses: tuple[Token, Expression]) -> list[tuple[Token, Expression]]:
+        seen: set[str] = set()
+        for role, expression in clauses:
+            if role in seen:
+                raise _Misuse(f"the role {role} stands twice", role)
+            if "y_real" in expression.variables():
+                raise _Misuse("y_real belongs to the label form; a role has its target already", role)
+            seen.add(str(role))
+        missing = [role for role in ROLES if role not in seen]
+        if missing:
+            raise _Misuse(f"no clause for {' and '.join(missing)}", clauses[-1][0], "one clause for each of the roles")
+        return list(clauses)
+
+    def loss(self, name: Token, *rest: Any) -> Loss:
+        parameters: list[Token] = rest[0] or []
+        body = rest[1]
+        try:
+            check_name(str(name))
+        except InputError as error:
+            raise _Misuse(str(error), name) from None
+        found = (
+            Loss(str(name), label=body)
+            if isinstance(body, Expression)
+            else Loss(str(name), roles={str(role): expression for role, expression in body})
+        )
+        undeclared = sorted(found.variables() - {str(p) for p in parameters})
+        if undeclared:
+            raise _Misuse(f"{undeclared[0]} is used but is no parameter", name, f"{name}(…, {undeclared[0]})")
+        return found
+
+    def bare(self, expression: Expression) -> Loss:
+        return Loss(BARE_NAME, label=expression)
+
+    def start(self, loss: Loss) -> Loss:
+        if loss.size > MAX_SIZE:
+            raise InputError(f"loss {loss.name}: {loss.size} nodes; at most {MAX_SIZE} are allowed")
+        return loss
+
+    def _number(self, token: Token, text: str) -> Expression:
+        value = float(text)
+        if not math.isfinite(value):
+            raise _Misuse("the constant is not a finite 64-bit number", token)
+        return constant(value)
+
+    def _checked(self, expression: Expression, token: Token) -> Expression:
+        if expression.depth > MAX_DEPTH:
+            raise _Misuse(f"nested deeper than {MAX_DEPTH} levels", token)
+        if expression.size > MAX_SIZE:
+            raise _Misuse(f"more than {MAX_SIZE} nodes", token)
+        return expression
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return (f"{close[0]}, or one of: " if close else "one of: ") + ", ".join(sorted(known))

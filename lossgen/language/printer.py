@@ -1,0 +1,72 @@
+"""Expressions and losses to text that parses back to the same, and to LaTeX."""
+
+from lossgen.language.expression import Expression
+from lossgen.language.loss import ROLES, Loss
+from lossgen.language.operators import ATOM, OPERATORS, POWER, PRODUCT, UNARY, VARIABLES, Code
+
+
+def format_constant(value: float) -> str:
+    """The shortest text that reads back as `value`; whole numbers without a trailing .0."""
+    text = repr(value)
+    return text.removesuffix(".0")
+
+
+def to_text(expression: Expression) -> str:
+    """The expression in the loss language: `parse(to_text(x)) == x`."""
+    return _text(expression).text
+
+
+def _text(node: Expression) -> Code:
+    if node.is_constant:
+        return Code(format_constant(node.value), UNARY if node.value < 0.0 else ATOM)
+    if node.is_variable:
+        return Code(node.head)
+    row = OPERATORS[node.head]
+    operands = [_text(operand) for operand in node.operands]
+    if row.symbol is None:
+        return Code(f"{row.name}({', '.join(operand.text for operand in operands)})")
+    if row.arity == 1:
+        literal = node.operands[0].is_constant  # -3 is a constant, -(3) its negation
+        return Code("-" + (f"({operands[0].text})" if literal else operands[0].inside(UNARY)), UNARY)
+    left, right = operands
+    if row.precedence == POWER:
+        return Code(f"{left.inside(ATOM)}^{right.inside(UNARY)}", POWER)
+    return Code(f"{left.inside(row.precedence)} {row.symbol} {right.inside(row.precedence + 1)}", row.precedence)
+
+
+def print_loss(loss: Loss) -> str:
+    """The loss as a definition, one line in label form, four in role form; ends without a newline."""
+    used = loss.variables()
+    parameters = ", ".join(name for name in VARIABLES if name in used)
+    head = f"loss {loss.name}({parameters})"
+    if loss.label is not None:
+        return f"{head} = {to_text(loss.label)}"
+    return "\n".join([f"{head}:", *(f"    {role}: {to_text(loss.roles[role])}" for role in ROLES)])
+
+
+def to_latex(expression: Expression) -> str:
+    """The expression in LaTeX, with p for y_pred, y for y_real, s for score."""
+    return _latex(expression).text
+
+
+def _latex(node: Expression) -> Code:
+    if node.is_constant:
+        mantissa, _, exponent = format_constant(node.value).partition("e")
+        if exponent:
+            return Code(rf"{mantissa} \cdot 10^{{{int(exponent)}}}", PRODUCT)
+        return Code(mantissa, UNARY if node.value < 0.0 else ATOM)
+    if node.is_variable:
+        return Code(VARIABLES[node.head].latex)
+    row = OPERATORS[node.head]
+    operands = []
+    for operand, inside in zip(node.operands, row.latex_inside, strict=False):
+        code = _latex(operand)
+        operands.append(code.text if code.precedence >= inside else rf"\left({code.text}\right)")
+    return Code(row.latex.format(*operands), row.latex_precedence or row.precedence)
+
+
+def loss_latex(loss: Loss) -> list[str]:
+    """One LaTeX equation for the label form, or one a role."""
+    if loss.label is not None:
+        return [rf"L(y, p) = {to_latex(loss.label)}"]
+    return [rf"L_\mathrm{{{role}}} = {to_latex(loss.roles[role])}" for role in ROLES]
