@@ -1,0 +1,1 @@
+"""Numba: whole populations of expressions to numbers."""
