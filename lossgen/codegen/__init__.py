@@ -1,0 +1,1 @@
+"""Losses to source text, and source text to live modules."""

@@ -1,0 +1,143 @@
+"""Source text to live modules, and the LOSS argument of every command to source text."""
+
+import ast
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossgen.codegen.torch_module import MARKER, body_of, emit_torch
+from lossgen.errors import InputError
+from lossgen.language.loss import Loss
+from lossgen.language.parser import MAX_TEXT, parse_loss
+from lossgen.resources import zoo_dir
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_FILE = 4 * MAX_TEXT
+
+
+@dataclass(frozen=True)
+class NamedSource:
+    """A loss that a command was given.
+
+    Attributes:
+        loss: the parsed loss.
+        source: text of its emitted module; the file's own where it is an emitted file.
+    """
+
+    loss: Loss
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.loss.name
+
+
+def load_source(source: str) -> "nn.Module":
+    """The module of an emitted file's text, built with its defaults.
+
+    The text is run: give it only what `emit_torch` wrote, or what a user has declared to be trusted.
+
+    Raises:
+        InputError: the text defines no `nn.Module`, or does not run.
+    """
+    from torch import nn
+
+    module = types.ModuleType("lossgen_emitted")
+    try:
+        exec(compile(source, "<emitted loss>", "exec"), module.__dict__)
+    except Exception as error:  # noqa: BLE001  a trusted file of the user's own may raise anything
+        raise InputError(f"loss module: does not run: {type(error).__name__}: {error}") from None
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise InputError(f"loss module: defines {len(classes)} nn.Module classes; an emitted file defines one")
+    criterion: nn.Module = classes[0]()
+    return criterion
+
+
+def load_argument(text: str, trust: bool = False) -> NamedSource:
+    """The loss that a LOSS argument means: a path that exists, else a zoo name, else an expression.
+
+    Args:
+        text: path of a `.loss` or an emitted `.py` file, a name of the zoo, or loss text.
+        trust: take the body of a `.py` file as it is, although it differs from what lossgen would write.
+
+    Raises:
+        InputError: none of these, or a `.py` file whose body is not what its docstring's loss is emitted as.
+    """
+    path = Path(text) if len(text) < 1000 and "\n" not in text and "\0" not in text else None
+    if path is not None and path.suffix in (".loss", ".py") and not path.exists():
+        raise InputError(f"loss {text}: no such file")
+    if path is not None and path.is_file():
+        return _from_file(path, trust)
+    if path is not None and path.is_dir() and path.suffix:
+        raise InputError(f"loss {text}: is a folder; give a .loss or .py file")
+    if text.isidentifier() and (zoo_dir() / f"{text}.loss").is_file():
+        return _from_file(zoo_dir() / f"{text}.loss", trust)
+    try:
+        loss = parse_loss(text)
+    except InputError as error:
+        if text.isidentifier():
+            raise InputError(f"loss {text}: not a file, not in the zoo ({', '.join(zoo_names())})") from None
+        raise error from None
+    return NamedSource(loss, emit_torch(loss))
+
+
+def zoo_names() -> list[str]:
+    """Names of the losses that come with lossgen."""
+    return sorted(path.stem for path in zoo_dir().glob("*.loss") if not path.stem.startswith("evolved_"))
+
+
+def read_emitted(source: str, where: str) -> Loss:
+    """The loss that an emitted file's docstring holds; the file is parsed, never run.
+
+    Raises:
+        InputError: not Python, or no such docstring.
+    """
+    try:
+        docstring = ast.get_docstring(ast.parse(source), clean=False) or ""
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"loss {where}: not a Python file: {error}") from None
+    before, found, after = docstring.partition(MARKER)
+    if not found:
+        raise InputError(f"loss {where}: its docstring holds no loss; give a file that lossgen wrote, or a .loss file")
+    lines: list[str] = []
+    for line in after.strip("\r\n").splitlines():
+        if not line.startswith("    "):
+            break
+        lines.append(line[4:])
+    loss = parse_loss("\n".join(lines), where)
+    rest = after.split("\n\n")
+    note = "\n\n".join(part for part in rest[2:]).partition("In LaTeX, with y the target")[0].strip()
+    return loss.renamed(loss.name, note)
+
+
+def _from_file(path: Path, trust: bool) -> NamedSource:
+    text = _read(path)
+    if path.suffix != ".py":
+        loss = parse_loss(text, str(path))
+        return NamedSource(loss, emit_torch(loss))
+    loss = read_emitted(text, str(path))
+    if body_of(text) != body_of(emit_torch(loss)) and not trust:
+        raise InputError(
+            f"loss {path}: its code differs from what its docstring's loss is emitted as, so it is not run; "
+            "pass --trust to run it as it is, or write it anew with `lossgen compile`"
+        )
+    return NamedSource(loss, text)
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise InputError(f"loss {path}: larger than {MAX_FILE // 1024} KiB")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"loss {path}: not a text file in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"loss {path}: cannot be read: {error.strerror}") from None
