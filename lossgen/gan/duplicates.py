@@ -1,0 +1,45 @@
+"""Exact duplicates: inside a split, and across splits, where they leak what a test must not have seen."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from lossgen.gan.images import Pixels
+
+
+def fingerprint(pixels: Pixels) -> bytes:
+    """16 bytes that two images share when they have the same shape and the same pixels."""
+    hasher = hashlib.blake2b(digest_size=16)
+    hasher.update(repr(pixels.shape).encode())
+    hasher.update(pixels.tobytes())
+    return hasher.digest()
+
+
+def within(prints: Sequence[bytes]) -> int:
+    """How many images repeat an earlier one."""
+    return len(prints) - len(set(prints))
+
+
+def across(prints: Mapping[str, Sequence[bytes]]) -> dict[tuple[str, str], int]:
+    """For each two splits that share images: how many of the second are in the first."""
+    shared = {}
+    for (first, here), (second, there) in combinations(prints.items(), 2):
+        known = set(here)
+        if count := sum(image in known for image in there):
+            shared[first, second] = count
+    return shared
+
+
+def duplicate_notes(prints: Mapping[str, Sequence[bytes]]) -> list[str]:
+    """A sentence for each split that repeats itself, and for each two that share images."""
+    notes = [
+        f"{count} of the {len(prints[split])} images of {split} repeat{'s' * (count == 1)} another one exactly."
+        for split in prints
+        if (count := within(prints[split]))
+    ]
+    for (first, second), count in across(prints).items():
+        notes.append(
+            f"{count} of the {len(prints[second])} images of {second} {'is' if count == 1 else 'are'} in {first} too, "
+            f"so results on {second} are optimistic."
+        )
+    return notes
