@@ -13,5 +13,5 @@ class InputError(LossgenError):
     """Bad input: one line that says what, where and what to do."""
 
 
-class CheckFailed(LossgenError):
+class CheckError(LossgenError):
     """A check that was asked for did not hold (exit code 1)."""

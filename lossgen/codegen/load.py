@@ -104,7 +104,7 @@ def read_emitted(source: str, where: str) -> Loss:
         docstring = ast.get_docstring(ast.parse(source), clean=False) or ""
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"loss {where}: not a Python file: {error}") from None
-    before, found, after = docstring.partition(MARKER)
+    _, found, after = docstring.partition(MARKER)
     if not found:
         raise InputError(f"loss {where}: its docstring holds no loss; give a file that lossgen wrote, or a .loss file")
     lines: list[str] = []

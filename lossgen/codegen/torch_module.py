@@ -4,6 +4,7 @@ The text is what a person would write for the formula: no guard that cannot act,
 sigmoids of the score in stable form. It imports nothing but torch.
 """
 
+import builtins
 from collections.abc import Iterator
 
 from lossgen.codegen.card import card
@@ -18,37 +19,7 @@ from lossgen.language.printer import loss_latex, print_loss
 
 WIDTH = 100
 MARKER = "The loss, in the language of lossgen::"
-RESERVED = frozenset(
-    [
-        "torch",
-        "nn",
-        "F",
-        "Tensor",
-        "EPS",
-        "warnings",
-        "divisor",
-        "real",
-        "fake",
-        "generator",
-        "loss",
-        "Loss_",
-        "bool",
-        "float",
-        "int",
-        "str",
-        "list",
-        "tuple",
-        "len",
-        "sum",
-        "all",
-        "isinstance",
-        "getattr",
-        "super",
-        "ValueError",
-        "RuntimeError",
-        "type",
-    ]
-)
+RESERVED = frozenset({"torch", "nn", "F", "Tensor", "EPS", "warnings", "divisor", "real", "fake", "generator", "loss"})
 _PROBABILITY = apply("sigmoid", variable("score"))
 
 
@@ -58,7 +29,7 @@ def emit_torch(loss: Loss) -> str:
     Raises:
         InputError: the name would hide something that the module uses, or a constant part is not finite.
     """
-    if loss.name in RESERVED:
+    if loss.name in RESERVED or hasattr(builtins, loss.name):
         raise InputError(f"name {loss.name!r}: the emitted module uses this name itself; choose another with --name")
     lowered = lower_loss(loss)
     functions = "\n\n\n".join(_functions(loss, lowered))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossgen.codegen.load import load_source
-from lossgen.errors import CheckFailed
+from lossgen.errors import CheckError
 from lossgen.kernel.evaluate import values_and_gradients
 from lossgen.kernel.screen import FAR, GRID
 from lossgen.language.loss import ROLES, Loss
@@ -23,7 +23,7 @@ def verify_module(loss: Loss, source: str) -> None:
     """Compare the module in `source` with the kernel's evaluation of `loss`.
 
     Raises:
-        CheckFailed: where and by how much they differ.
+        CheckError: where and by how much they differ.
     """
     import torch
 
@@ -66,7 +66,7 @@ def _compare(loss: str, what: str, dtype: str, expected: "np.ndarray", tensor: "
     wrong = ~(np.abs(found - expected) <= TOLERANCE[dtype] * scale)
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise CheckFailed(
+        raise CheckError(
             f"{loss}: the emitted module's {what} in {dtype} at score {scores[at]:g} is {found[at]:.9g}, "
             f"the kernel's {expected[at]:.9g}"
         )
