@@ -1,0 +1,1 @@
+"""The genetic-programming engine. Knows a runner by its protocol alone."""

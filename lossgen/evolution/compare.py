@@ -1,0 +1,183 @@
+"""Losses × seeds at equal budget: what verification and the compare command share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lossgen.evolution.session import Entry, Session
+from lossgen.language.printer import print_loss
+from lossgen.runner import Direction, Outcome
+from lossgen.stats import Summary, mann_whitney, smallest_p, summarise
+
+Part = Literal["champion", "baseline", "runner-up", "loss"]
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A loss in a comparison, and the part it plays there."""
+
+    entry: Entry
+    part: Part
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one loss.
+
+    Attributes:
+        name: of the loss.
+        part: its part.
+        loss: text of the trained form.
+        digest: of the loss.
+        outcomes: by replicate.
+        values: of the metric, of those that ended well.
+        summary: of the values, None when there is none.
+    """
+
+    name: str
+    part: Part
+    loss: str
+    digest: str
+    outcomes: Sequence[Outcome]
+    values: Sequence[float]
+    summary: Summary | None
+
+    @property
+    def failed(self) -> int:
+        return len(self.outcomes) - len(self.values)
+
+    def as_json(self, metric: str, file: str | None) -> dict[str, Any]:
+        s = self.summary
+        return {
+            "name": self.name, "loss": self.loss, "file": file, "metric": metric,
+            "mean": s.mean if s else None, "std": s.std if s else None, "median": s.median if s else None,
+            "best": s.best if s else None, "worst": s.worst if s else None,
+            "interval": [s.low, s.high] if s else None, "seeds": len(self.outcomes), "failed": self.failed,
+            "values": list(self.values),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of all contestants, under one metric.
+
+    Attributes:
+        metric: its name; where the runner measures against a test split too, the one against that.
+        direction: of the metric.
+        results: in the order of the contestants.
+        steps: of each training.
+        interim: whether trainings are missing because the time was up.
+    """
+
+    metric: str
+    direction: Direction
+    results: Sequence[Result]
+    steps: int
+    interim: bool
+
+    def of(self, *parts: Part) -> list[Result]:
+        return [result for result in self.results if result.part in parts]
+
+    def best(self, *parts: Part) -> Result | None:
+        """The best mean among those that have one and of which no training failed, else among all that have one."""
+        having = [r for r in self.of(*parts) if r.summary is not None]
+        sound = [r for r in having if not r.failed] or having
+        sign = 1.0 if self.direction == "min" else -1.0
+        return min(sound, key=lambda r: sign * (r.summary.mean if r.summary else 0.0), default=None)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of a champion against the best baseline.
+
+    Attributes:
+        champion, baseline: names.
+        p: two-sided Mann–Whitney p-value, None where it cannot be had.
+        smallest_p: the smallest that so many seeds can reach.
+        ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
+        finding: "better", "worse" or "no significant difference".
+        sentence: the finding in words.
+    """
+
+    champion: str
+    baseline: str
+    p: float | None
+    smallest_p: float | None
+    ratio: float | None
+    finding: str
+    sentence: str
+
+
+def compare(
+    session: Session,
+    stage: str,
+    contestants: Sequence[Contestant],
+    replicates: int,
+    steps: int,
+    reserve: float | None = None,
+) -> Comparison:
+    """Train every contestant on the same seeds and summarise."""
+    entries = [contestant.entry for contestant in contestants]
+    outcomes = session.train(stage, entries, replicates, steps, keep=True, reserve=reserve)
+    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, steps)
+
+
+def summarise_outcomes(
+    objective: str,
+    direction: Direction,
+    contestants: Sequence[Contestant],
+    outcomes: Mapping[str, Sequence[Outcome]],
+    replicates: int,
+    steps: int,
+) -> Comparison:
+    """The comparison that these outcomes make."""
+    all_outcomes = [outcome for group in outcomes.values() for outcome in group]
+    metric = report_metric(objective, all_outcomes)
+    results = []
+    for contestant in contestants:
+        entry = contestant.entry
+        group = outcomes[entry.digest]
+        values = [outcome.metrics[metric] for outcome in group if outcome.status == "ok"]
+        summary = summarise(values, direction == "min") if values else None
+        results.append(
+            Result(entry.loss.name, contestant.part, print_loss(entry.loss), entry.digest, group, values, summary)
+        )
+    interim = any(len(result.outcomes) < replicates for result in results)
+    return Comparison(metric, direction, results, steps, interim)
+
+
+def report_metric(objective: str, outcomes: Sequence[Outcome]) -> str:
+    """The metric against images that no choice was made on, where the runner has it; else the objective."""
+    held_out = f"{objective} test"
+    well = [outcome for outcome in outcomes if outcome.status == "ok"]
+    return held_out if well and all(held_out in outcome.metrics for outcome in well) else objective
+
+
+def judge(comparison: Comparison, champion: Result, against: Result | None) -> Verdict | None:
+    """Test the champion against one other, the best baseline; None where there is nothing to test against."""
+    if against is None or against.summary is None:
+        return None
+    if champion.summary is None:
+        sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better."
+        return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
+    ours, theirs = champion.summary, against.summary
+    p = mann_whitney(champion.values, against.values)
+    floor = smallest_p(ours.n, theirs.n)
+    ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
+    lower = ours.mean < theirs.mean
+    ahead = lower == (comparison.direction == "min")
+    of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
+    test = f"Mann–Whitney p = {p:.3g} over {ours.n} and {theirs.n} fresh seeds"
+    if p >= SIGNIFICANT:
+        finding = "no significant difference"
+        sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
+    elif ahead and not champion.failed:
+        finding = "better"
+        sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
+    else:
+        finding = "worse"
+        sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
+    if champion.failed:
+        sentence += f" {champion.failed} of its {len(champion.outcomes)} trainings failed."
+    return Verdict(champion.name, against.name, p, floor, ratio, finding, sentence)

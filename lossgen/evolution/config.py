@@ -1,0 +1,85 @@
+"""What a run was asked to do: everything that its results depend on, as run.toml keeps it."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lossgen.errors import InputError
+
+SCHEMA = 1
+BASELINES = ("bce", "lsgan", "hinge", "ganetic")
+
+POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 4, 1500, 6, 2
+
+
+class DataConfig(BaseModel):
+    """The fields of `runner.DataSpec`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = "digits"
+    root: str | None = None
+    image_size: int | None = None
+    fit: Literal["pad", "crop", "stretch"] = "pad"
+    download: bool = False
+    seed: int = 0
+
+
+class RunConfig(BaseModel):
+    """Configuration of a search or a comparison. `steps` None is planned into the time limit before the start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["evolve", "compare"]
+    runner: str = "dcgan"
+    runner_digest: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    data: DataConfig = Field(default_factory=DataConfig)
+    space: str = "ganetic"
+    space_text: str = ""
+    population: int = Field(POPULATION, ge=1)
+    generations: int = Field(GENERATIONS, ge=1)
+    steps: int | None = Field(None, ge=1)
+    seeds: int = Field(1, ge=1)
+    verify_seeds: int = Field(VERIFY_SEEDS, ge=2)
+    seed: int = Field(0, ge=0)
+    device: str = "cpu"
+    seed_losses: list[str] = Field(default_factory=list)
+    losses: list[str] = Field(default_factory=list)
+    time_limit: float | None = Field(None, gt=0)
+    timeout: float | None = Field(None, gt=0)
+
+    @property
+    def search_trainings(self) -> int:
+        return self.population * self.generations * self.seeds
+
+
+def write_config(config: RunConfig, path: Path, versions: dict[str, str]) -> None:
+    """Write run.toml: the configuration and the versions it began with."""
+    text = {"schema": SCHEMA, **config.model_dump(exclude_none=True), "versions": versions}
+    path.write_text(tomli_w.dumps(text), encoding="utf-8")
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read run.toml.
+
+    Raises:
+        InputError: it is not there, or not one of lossgen's.
+    """
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+        schema = text.pop("schema", None)
+        text.pop("versions", None)
+        if schema != SCHEMA:
+            raise InputError(f"{path}: schema {schema}, this lossgen reads {SCHEMA}")
+        return RunConfig.model_validate(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InputError(f"{path}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None

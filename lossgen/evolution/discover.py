@@ -1,0 +1,195 @@
+"""The main job: search, name one champion, simplify it, verify it on fresh seeds, hand over its source."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lossgen.algebra.simplify import simplify
+from lossgen.codegen.load import load_argument
+from lossgen.errors import InputError
+from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
+from lossgen.evolution.config import BASELINES, RUNNERS_UP, RunConfig
+from lossgen.evolution.engine import Engine, Individual, found_name
+from lossgen.evolution.events import Listener, Plan
+from lossgen.evolution.run import Run
+from lossgen.evolution.session import Entry, Session
+from lossgen.evolution.space import find_space, read_space
+from lossgen.evolution.workers.messages import Assignment
+from lossgen.evolution.workers.pool import Pool
+from lossgen.language.loss import Loss
+from lossgen.language.parser import parse_loss
+from lossgen.language.printer import print_loss
+from lossgen.runner import find_runner
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search came to.
+
+    Attributes:
+        comparison: champion, baselines and runners-up on fresh seeds.
+        champion: its result, None when no candidate trained well.
+        verdict: of the champion against the best baseline.
+        file: the emitted module of the champion.
+        plan: what the budget bought.
+    """
+
+    comparison: Comparison
+    champion: Result | None
+    verdict: Verdict | None
+    file: Path | None
+    plan: Plan
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """The configuration with what its names mean written out: the runner's path and hash, the space's text.
+
+    Raises:
+        InputError: a name means nothing, a seed loss is outside the space, or options that the runner does not have.
+    """
+    from pydantic import ValidationError
+
+    found = find_runner(config.runner)
+    try:
+        options = found.cls.options.model_validate(config.options)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+        raise InputError(f"{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
+    change: dict[str, Any] = {"runner": str(found.path) if config.runner.endswith(".py") else config.runner}
+    change |= {"runner_digest": found.digest, "options": options.model_dump()}
+    if config.kind == "evolve" and not config.space_text:
+        space = find_space(config.space)
+        seeds = [load_argument(text).loss for text in config.seed_losses]
+        for loss in seeds:
+            space.derive(loss)
+        change |= {"space": space.name, "space_text": space.text, "seed_losses": [print_loss(loss) for loss in seeds]}
+    return config.model_copy(update=change)
+
+
+@contextmanager
+def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
+    """Start the workers of a run.
+
+    Raises:
+        InputError: the runner file or the data have changed since the run began, or the runner refuses.
+    """
+    config = run.config
+    found = find_runner(config.runner)
+    if found.digest != config.runner_digest:
+        raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
+    assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
+    with Pool(assignment, workers, run.path / "logs") as pool:
+        listener.preparing("loading the data and what judges the results")
+        ready = pool.start()
+        known = run.archive.meta("protocol")
+        if known is not None and known != ready.protocol:
+            changed = ", ".join(sorted(k for k in {*known, *ready.protocol} if known.get(k) != ready.protocol.get(k)))
+            raise InputError(f"run {run.path}: its {changed} changed since it began; restore it, or start a new run")
+        run.archive.set_meta("protocol", ready.protocol)
+        run.archive.set_meta("objectives", ready.objectives)
+        yield Session(run, pool, ready, listener)
+
+
+def discover(session: Session, generated: Path) -> Discovery:
+    """Search, choose, verify.
+
+    Args:
+        generated: folder that the champion's module is written to; a file of the same loss is left as it is.
+    """
+    run, listener = session.run, session.listener
+    config, archive = run.config, run.archive
+    baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
+    space = read_space(config.space_text, config.space, config.space)
+    engine = Engine(session, space, [parse_loss(text) for text in config.seed_losses])
+    timing = archive.meta("timing")
+    if timing is None:
+        listener.preparing("timing a training")
+        timing = session.time_training(baselines[0])
+        archive.set_meta("timing", timing)
+    plan = session.plan(timing, True, 1 + len(baselines) + RUNNERS_UP, config.verify_seeds)
+    listener.planned(plan)
+    engine.run(archive.meta("generations"), plan.steps, plan.verify_seconds)
+
+    finalists = _finalists(session, engine.ranking(), baselines)
+    contestants = [Contestant(entry, "champion" if i == 0 else "runner-up") for i, entry in enumerate(finalists)]
+    contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
+    comparison = compare(session, "verify", contestants, config.verify_seeds, plan.steps)
+    champions = comparison.of("champion")
+    champion = champions[0] if champions else None
+    verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
+    file = write_found(finalists[0], generated) if finalists else None
+    archive.set_meta("result", _record(comparison, verdict))
+    archive.set_meta("finished", True)
+    return Discovery(comparison, champion, verdict, file, plan)
+
+
+def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:
+    """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched."""
+    found: list[Entry] = []
+    known = {entry.digest for entry in baselines}
+    for individual in ranking:
+        if len(found) == 1 + RUNNERS_UP:
+            break
+        session.listener.preparing("simplifying the best losses")
+        searched = individual.entry.loss
+        simple = _simplified(session, searched)
+        entry = Entry.of(simple)
+        if entry.digest in known:
+            continue  # a baseline again, or another runner-up in other words
+        known.add(entry.digest)
+        found.append(entry)
+    return found
+
+
+def _simplified(session: Session, searched: Loss) -> Loss:
+    """From the archive where it stands there: sympy works under a time limit, so its answer may differ next time."""
+    archive = session.run.archive
+    key = f"simplified {searched.digest()}"
+    text = archive.meta(key)
+    if text is None:
+        simple = simplify(searched)
+        text = print_loss(simple.renamed(found_name(simple)))
+        archive.set_meta(key, text)
+    config = session.run.config
+    note = (
+        f"Found by genetic programming: lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
+        f"data {Path(config.data.name).name}, seed {config.seed}.\n"
+        f"Searched as: {print_loss(searched).partition(' = ')[2] or print_loss(searched)}"
+    )
+    simple = parse_loss(text)
+    return simple.renamed(simple.name, note)
+
+
+def write_found(entry: Entry, generated: Path) -> Path:
+    """Write a found loss's module as evolved_<hash>.py, unless one of the same loss is there.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    path = generated / f"evolved_{entry.digest[:8]}.py"
+    if path.exists():
+        return path
+    try:
+        generated.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(entry.source, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"--generated {generated}: cannot be written ({error.strerror}); the run is kept, "
+            "go on with --resume and another --generated"
+        ) from None
+    return path
+
+
+def _record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:
+    return {
+        "metric": comparison.metric,
+        "steps": comparison.steps,
+        "results": [{"part": result.part, **result.as_json(comparison.metric, None)} for result in comparison.results],
+        "verdict": asdict(verdict) if verdict else None,
+    }

@@ -1,0 +1,1 @@
+"""Worker processes, where all torch arithmetic of a run happens."""

@@ -1,0 +1,97 @@
+"""What driver and worker say to each other: one JSON object a line. Nothing is pickled."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from lossgen.runner import Member, Outcome
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is started for: the runner, its options, the data and the device."""
+
+    runner: str
+    digest: str
+    options: Mapping[str, Any]
+    data: Mapping[str, Any]
+    device: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training.
+
+    Attributes:
+        key: names the task; comes back with the outcome.
+        member: to be trained; its module is first compared with the kernel's evaluation of `loss`.
+        loss: loss text.
+        steps: absolute step to reach.
+        keep: folder for model and samples, None to keep nothing.
+    """
+
+    key: str
+    member: Member
+    loss: str
+    steps: int
+    keep: Path | None = field(default=None)
+
+
+def write(stream: IO[str], message: Mapping[str, Any]) -> None:
+    """Send one message."""
+    stream.write(json.dumps(message) + "\n")
+    stream.flush()
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    member = task.member
+    return {
+        "op": "train",
+        "key": task.key,
+        "name": member.name,
+        "source": member.source,
+        "loss": task.loss,
+        "seed": list(member.seed),
+        "condition": dict(member.condition),
+        "state": str(member.state) if member.state else None,
+        "steps": task.steps,
+        "keep": str(task.keep) if task.keep else None,
+    }
+
+
+def task_from_json(message: Mapping[str, Any]) -> Task:
+    member = Member(
+        message["name"],
+        message["source"],
+        tuple(message["seed"]),
+        message["condition"],
+        Path(message["state"]) if message["state"] else None,
+    )
+    keep = Path(message["keep"]) if message["keep"] else None
+    return Task(message["key"], member, message["loss"], message["steps"], keep)
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "status": outcome.status,
+        "metrics": dict(outcome.metrics),
+        "reason": outcome.reason,
+        "step": outcome.step,
+        "seconds": outcome.seconds,
+        "files": {kind: str(path) for kind, path in outcome.files.items()},
+        "curve": [[step, dict(metrics)] for step, metrics in outcome.curve],
+    }
+
+
+def outcome_from_json(message: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        message["status"],
+        message["metrics"],
+        message["reason"],
+        message["step"],
+        message["seconds"],
+        {kind: Path(path) for kind, path in message["files"].items()},
+        [(step, metrics) for step, metrics in message["curve"]],
+    )

@@ -1,0 +1,232 @@
+"""The driver's side of the workers: start them, hand out tasks, collect outcomes, survive their deaths."""
+
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lossgen.errors import InputError, LossgenError
+from lossgen.evolution.workers.messages import Assignment, Task, outcome_from_json, task_to_json, write
+from lossgen.runner import Direction, Outcome
+
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
+DEATHS_ALLOWED = 1
+"""A training whose worker died is tried once more: the death may have had nothing to do with it."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a prepared worker said of its runner."""
+
+    objectives: dict[str, Direction]
+    scale_free: bool
+    protocol: dict[str, Any]
+    notes: list[str]
+
+
+@dataclass
+class _Worker:
+    number: int
+    process: "subprocess.Popen[str]"
+    task: Task | None = None
+    deadline: float = float("inf")
+    ready: bool = False
+    timed_out: bool = field(default=False)
+
+
+class Pool:
+    """Worker processes with one torch thread each. Use as a context manager.
+
+    Args:
+        assignment: what each worker is started for.
+        count: number of workers.
+        logs: folder for what workers and runners print, a file a worker.
+    """
+
+    def __init__(self, assignment: Assignment, count: int, logs: Path) -> None:
+        self.assignment = assignment
+        self.count = count
+        self.logs = logs
+        self._inbox: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.wait()
+
+    def start(self) -> Ready:
+        """Start the first worker and let it prepare, then the others, which load what the first has made.
+
+        Raises:
+            InputError: the runner refused the data, the options or the device.
+        """
+        self._workers = [self._spawn(0)]
+        ready = self._await_ready(self._workers[0])
+        for number in range(1, self.count):
+            self._workers.append(self._spawn(number))
+        return ready
+
+    def run(
+        self,
+        tasks: Iterable[Task],
+        on_done: Callable[[Task, Outcome], None],
+        on_step: Callable[[Task, int], None] = lambda task, step: None,
+        go_on: Callable[[], bool] = lambda: True,
+        timeout: float = float("inf"),
+    ) -> None:
+        """Train all tasks; `on_done` is called in the driver, in order of completion.
+
+        Args:
+            on_step: progress within a task.
+            go_on: asked before a task is handed out; False lets those that run end and leaves the rest.
+            timeout: seconds a task may take.
+        """
+        waiting = deque(tasks)
+        deaths: dict[str, int] = {}
+        while True:
+            for worker in self._workers:
+                if worker.ready and worker.task is None and waiting:
+                    if not go_on():
+                        waiting.clear()
+                        break
+                    self._hand_out(worker, waiting.popleft(), timeout)
+            if not waiting and all(worker.task is None for worker in self._workers):
+                return
+            self._kill_late()
+            try:
+                worker, message = self._inbox.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if message is None:
+                self._bury(worker, waiting, deaths, on_done)
+            else:
+                self._receive(worker, message, on_done, on_step)
+
+    def _hand_out(self, worker: _Worker, task: Task, timeout: float) -> None:
+        worker.task = task
+        worker.deadline = time.monotonic() + timeout
+        self._send(worker, task_to_json(task))
+
+    def _kill_late(self) -> None:
+        for worker in self._workers:
+            if worker.task is not None and time.monotonic() > worker.deadline and not worker.timed_out:
+                worker.timed_out = True
+                worker.process.kill()
+
+    def _receive(
+        self,
+        worker: _Worker,
+        message: dict[str, Any],
+        on_done: Callable[[Task, Outcome], None],
+        on_step: Callable[[Task, int], None],
+    ) -> None:
+        if message["event"] == "ready":
+            worker.ready = True
+        elif message["event"] == "error":
+            raise self._error(worker, message)
+        elif worker.task is not None and message["key"] == worker.task.key:
+            if message["event"] == "step":
+                on_step(worker.task, message["step"])
+            else:
+                task, worker.task = worker.task, None
+                on_done(task, outcome_from_json(message["outcome"]))
+
+    def _bury(
+        self,
+        worker: _Worker,
+        waiting: "deque[Task]",
+        deaths: dict[str, int],
+        on_done: Callable[[Task, Outcome], None],
+    ) -> None:
+        """A worker's pipe closed: put another in its place, and decide what becomes of its task."""
+        code = worker.process.wait()
+        task = worker.task
+        if task is None and not worker.ready:
+            raise LossgenError(f"worker {worker.number} does not start (exit code {code}); see {self._log(worker)}")
+        self._workers[self._workers.index(worker)] = self._spawn(worker.number)
+        if task is None:
+            return
+        if worker.timed_out:
+            seconds = round(time.monotonic() - worker.deadline)
+            on_done(task, Outcome("timeout", reason=f"stopped {seconds} s after its time limit"))
+            return
+        deaths[task.key] = deaths.get(task.key, 0) + 1
+        if deaths[task.key] > DEATHS_ALLOWED:
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            on_done(task, Outcome("crashed", reason=f"its worker died twice ({how}); see {self._log(worker).name}"))
+        else:
+            waiting.appendleft(task)
+
+    def _spawn(self, number: int) -> _Worker:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        own_group: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if sys.platform == "win32"
+            else {"start_new_session": True}  # Ctrl-C is the driver's business
+        )
+        with (self.logs / f"worker-{number}.log").open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lossgen.evolution.workers.process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, **ONE_THREAD},
+                **own_group,
+            )
+        worker = _Worker(number, process)
+        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        self._send(worker, {"op": "prepare", **dataclasses.asdict(self.assignment)})
+        return worker
+
+    def _listen(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            self._inbox.put((worker, json.loads(line)))
+        self._inbox.put((worker, None))
+
+    def _send(self, worker: _Worker, message: dict[str, Any]) -> None:
+        assert worker.process.stdin is not None
+        try:
+            write(worker.process.stdin, message)
+        except (BrokenPipeError, OSError):
+            return  # it is dead; the listener says so, and the task is handed out again
+
+    def _await_ready(self, worker: _Worker) -> Ready:
+        while True:
+            _, message = self._inbox.get()
+            if message is None:
+                code = worker.process.wait()
+                raise LossgenError(f"the worker does not start (exit code {code}); see {self._log(worker)}")
+            if message["event"] == "error":
+                raise self._error(worker, message)
+            worker.ready = True
+            return Ready(message["objectives"], message["scale_free"], message["protocol"], message["notes"])
+
+    def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:
+        if message["input"]:
+            return InputError(message["message"])
+        return InputError(f"runner {self.assignment.runner}: {message['message']}; see {self._log(worker)}")
+
+    def _log(self, worker: _Worker) -> Path:
+        return self.logs / f"worker-{worker.number}.log"

@@ -1,0 +1,104 @@
+"""`python -m lossgen.evolution.workers.process`: one long-lived worker with one torch thread.
+
+It reads messages from standard input and ends when that closes, in the middle of a training too.
+"""
+
+import contextlib
+import io
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from typing import IO, Any
+
+from lossgen.errors import CheckError, InputError
+from lossgen.evolution.workers.messages import Task, outcome_to_json, task_from_json, write
+from lossgen.runner import Budget, DataSpec, Outcome, Runner, find_runner
+
+
+def main() -> int:
+    """Serve until standard input closes."""
+    # What a runner prints must not get between the messages: they have the original standard output to themselves.
+    channel = io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), encoding="utf-8")
+    os.dup2(2, 1)
+    inbox: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
+
+    import torch
+
+    torch.set_num_threads(1)
+    runner: Runner | None = None
+    verified: set[str] = set()
+    while True:
+        message = inbox.get()
+        try:
+            if message["op"] == "prepare":
+                runner = _prepare(message, channel)
+            elif runner is not None:
+                task = task_from_json(message)
+                outcome = _train(runner, task, channel, verified)
+                write(channel, {"event": "done", "key": task.key, "outcome": outcome_to_json(outcome)})
+        except InputError as error:
+            write(channel, {"event": "error", "input": True, "message": str(error)})
+        except Exception as error:  # noqa: BLE001  the driver must hear of it, whatever it is
+            traceback.print_exc()
+            write(channel, {"event": "error", "input": False, "message": f"{type(error).__name__}: {error}"})
+
+
+def _listen(inbox: "queue.Queue[dict[str, Any]]") -> None:
+    for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):
+        inbox.put(json.loads(line))
+    os._exit(0)
+
+
+def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
+    found = find_runner(message["runner"])
+    if found.digest != message["digest"]:
+        raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
+    runner = found.cls(found.cls.options.model_validate(message["options"]))
+    preparation = runner.prepare(DataSpec(**message["data"]), message["device"])
+    write(
+        channel,
+        {
+            "event": "ready",
+            "objectives": dict(runner.objectives),
+            "scale_free": runner.scale_free,
+            "protocol": dict(preparation.protocol),
+            "notes": list(preparation.notes),
+        },
+    )
+    return runner
+
+
+def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> Outcome:
+    from lossgen.codegen.verify import verify_module
+    from lossgen.language.parser import parse_loss
+
+    started = time.monotonic()
+    if task.loss and task.member.source not in verified:
+        try:
+            verify_module(parse_loss(task.loss), task.member.source)
+        except CheckError as error:
+            return Outcome("crashed", reason=f"ill-conditioned: {error}", seconds=time.monotonic() - started)
+        verified.add(task.member.source)
+
+    def on_step(_: int, step: int) -> None:
+        write(channel, {"event": "step", "key": task.key, "step": step})
+
+    try:
+        (outcome,) = runner.train([task.member], Budget(task.steps, task.keep, on_step))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is this member's outcome
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        return Outcome("crashed", reason=reason, seconds=time.monotonic() - started)
+    return outcome
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        raise SystemExit(main())
