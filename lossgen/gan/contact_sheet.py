@@ -38,7 +38,8 @@ def draw_contact_sheet(data: RawData, title: str, path: Path) -> None:
     mixed = len(np.unique(data.splits["train"].images.shapes, axis=0)) > 1
     pitch = _CELL + _GAP + (_NOTE if mixed else 0)
     hidden = len(data.classes) - len(rows) if data.classes else 0
-    width = _CAPTION + _COLUMNS * (_CELL + _GAP) + _GAP
+    caption = _CAPTION if data.classes else _GAP
+    width = caption + _COLUMNS * (_CELL + _GAP) + _GAP
     sheet = Image.new("RGB", (width, _TITLE + len(rows) * pitch + _GAP + (24 if hidden else 0)), _PAPER)
     pen = ImageDraw.Draw(sheet)
     _write(pen, (_GAP, 8), title, 16, width - 2 * _GAP)
@@ -49,7 +50,7 @@ def draw_contact_sheet(data: RawData, title: str, path: Path) -> None:
         _write(pen, (_GAP, top + 28), name, 16, _CAPTION - 2 * _GAP)
         _write(pen, (_GAP, top + 50), counts, 12, _CAPTION - 2 * _GAP, _FAINT)
         for column, index in enumerate(indices):
-            left = _CAPTION + column * (_CELL + _GAP)
+            left = caption + column * (_CELL + _GAP)
             pixels = data.splits["train"].images.read(int(index), at_least=2 * _CELL)
             thumb = _thumbnail(pixels)
             sheet.paste(thumb, (left + (_CELL - thumb.width) // 2, top + (_CELL - thumb.height) // 2))

@@ -1,5 +1,6 @@
 """What `lossgen data` says: which data sets there are, and what one of them holds."""
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -90,9 +91,8 @@ class Description:
         size = f"{self.smallest[0]} × {self.smallest[1]}"
         if self.size_kinds > 1:
             size = f"{self.size_kinds} sizes from {size} to {self.largest[0]} × {self.largest[1]}"
-        depths = (
-            ", ".join(self.depths) if len(self.depths) == 1 else ", ".join(f"{n} {d}" for d, n in self.depths.items())
-        )
+        several = len(self.depths) > 1
+        depths = ", ".join(f"{depth} ({count})" if several else depth for depth, count in self.depths.items())
         classes = plural(len(self.classes), "class", "classes") if self.classes else "no labels"
         colour = "grey" if self.channels == 1 else "colour"
         return f"{plural(sum(self.counts.values()), 'image')}, {size} pixels, {colour}, {depths}, {classes}"
@@ -128,8 +128,8 @@ def available(root: str | None) -> list[SourceRow]:
         InputError: `root` (or `LOSSGEN_DATA`) is not a folder that can be read.
     """
     folder = data_root(root)
-    if folder != data_root(None) or root:
-        _must_be_folder(folder)
+    if (root or os.environ.get("LOSSGEN_DATA")) and not folder.is_dir():
+        raise InputError(f"data folder {folder}: no such folder; create it, or choose another with --data-dir")
     rows = [SourceRow("digits", "embedded", "in scikit-learn", "1797 handwritten digits, 8 × 8 grey, 10 classes")]
     for name, known in TORCHVISION.items():
         if known.present(folder):
@@ -189,7 +189,7 @@ def describe(spec: DataSpec) -> Description:
         largest=(int(by_area[-1][1]), int(by_area[-1][0])),
         size_kinds=len(np.unique(shapes, axis=0)),
         channels=channels,
-        depths=dict(sum((data.splits[split].images.depths for split in SPLITS), Counter[str]())),
+        depths=dict(sum((data.splits[split].images.depths for split in SPLITS), Counter[str]()).most_common()),
         duplicates_within={split: within(prints[split]) for split in SPLITS},
         duplicates_across=across(prints),
         conflicts=conflicts,
@@ -212,11 +212,6 @@ def _next_command(spec: DataSpec) -> str:
     words += ["--data-dir", spec.root] if spec.root else []
     words += ["--fit", spec.fit] if spec.fit != "pad" else []
     return shlex.join(words)
-
-
-def _must_be_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputError(f"data folder {folder}: no such folder; create it, or choose another with --data-dir")
 
 
 def _npz_contents(path: Path) -> str:

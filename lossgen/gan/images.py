@@ -70,8 +70,7 @@ def grey_if_equal(pixels: Pixels) -> Pixels:
 
 def is_constant(images: Pixels) -> npt.NDArray[np.bool_]:
     """Of (N, H, W, C): (N,), whether all pixels of an image are the same."""
-    flat = images.reshape(len(images), -1, images.shape[-1])
-    return np.asarray((flat.max(axis=1) == flat.min(axis=1)).all(axis=-1))
+    return np.asarray((images == images[:, :1, :1]).all(axis=(1, 2, 3)))
 
 
 def fit_square(pixels: Pixels, size: int, fit: Fit) -> Pixels:
@@ -85,12 +84,12 @@ def fit_square(pixels: Pixels, size: int, fit: Fit) -> Pixels:
     height, width, channels = pixels.shape
     if height == width == size:
         return pixels
-    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    if fit == "crop":
+    if fit == "crop":  # before resizing, or the filter would mix in what was cut off
         side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        picture = picture.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
-    elif fit == "stretch":
+        top, left = (height - side) // 2, (width - side) // 2
+        pixels = pixels[top : top + side, left : left + side]
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    if fit != "pad":
         picture = picture.resize((size, size), Image.Resampling.LANCZOS)
     else:
         scale = size / max(height, width)

@@ -129,9 +129,10 @@ def _load(path: Path, name: str) -> Arrays:
     """The arrays that are of use, without ever unpickling anything."""
     wanted = {"classes", *_GROUPS, *(key for pairs in _KEYS.values() for pair in pairs for key in pair)}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"data {name}: one bare array; save it with numpy.savez(path, images=…)")
+        opened = np.load(path, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise InputError(f"data {name}: one bare array; save it with numpy.savez(path, images=…)")
+        with opened as file:
             return {key: file[key] if key in wanted else np.empty(0) for key in file.files}
     except PermissionError:
         raise InputError(f"data {name}: permission denied; make {path} readable") from None

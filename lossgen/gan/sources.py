@@ -71,6 +71,8 @@ def read(spec: DataSpec) -> RawData:
         InputError: nothing of that name, or it cannot be read.
     """
     root = data_root(spec.root)
+    if not spec.name.strip():
+        raise InputError(f"data: an empty name; give {', '.join(NAMES)}, or the path of an .npz file or a folder")
     if spec.name == "digits":
         return _digits()
     known = TORCHVISION.get(spec.name)
@@ -147,9 +149,11 @@ def _torchvision(name: str, known: TorchvisionSet, root: Path, download: bool) -
         try:
             data = make(root=str(root), train=train, download=download)
         except (OSError, RuntimeError, AssertionError, ValueError, EOFError, LookupError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            advice = "check the network and that the folder can be written" if download else "fetch it with --download"
-            raise InputError(f"data {name}: cannot be read from {root / known.folder} ({reason}); {advice}") from None
+            folder = root / known.folder
+            reason = " ".join(str(error).split()) or "a file is damaged"
+            again = f"remove {folder} and fetch it again with --download"
+            advice = again if known.present(root) else "check the network, and that the folder can be written"
+            raise InputError(f"data {name}: cannot be read from {folder} ({reason}); {advice}") from None
         pixels = np.asarray(data.data)
         pixels = pixels[..., None] if pixels.ndim == 3 else pixels
         images = ArrayImages(pixels, "8-bit", np.arange(len(pixels)))
