@@ -56,7 +56,9 @@ def read_header(path: Path) -> Header:
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.getexif().get(0x0112) in _TURNED:
+        # Pillow decodes a whole PNG in search of EXIF data; those that stand before the pixels are known already.
+        searches = image.format == "PNG" and "exif" not in image.info
+        if not searches and image.getexif().get(0x0112) in _TURNED:
             width, height = height, width
         frames = int(getattr(image, "n_frames", 1))
         return Header(height, width, _depth(image), frames, image.has_transparency_data)

@@ -195,7 +195,7 @@ def describe(spec: DataSpec) -> Description:
         conflicts=conflicts,
         constant=tuple(constant),
         notes=tuple(notes),
-        command=_next_command(spec),
+        command=_next_command(spec, data),
         _data=data,
     )
 
@@ -207,9 +207,10 @@ def _class_counts(data: RawData, split: str) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(labels, minlength=len(data.classes)))
 
 
-def _next_command(spec: DataSpec) -> str:
+def _next_command(spec: DataSpec, data: RawData) -> str:
     words = ["lossgen", "evolve", "--data", spec.name]
-    words += ["--data-dir", spec.root] if spec.root else []
+    by_name = data.path is not None and not Path(spec.name).expanduser().exists()
+    words += ["--data-dir", spec.root] if spec.root and by_name else []
     words += ["--fit", spec.fit] if spec.fit != "pad" else []
     return shlex.join(words)
 

@@ -76,6 +76,14 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert (read_header(tmp_path / "x.jpg").height, read_header(tmp_path / "x.jpg").width) == (16, 32)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+def test_a_header_is_read_without_decoding(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (9, 7)).save(tmp_path / f"x.{suffix}")
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("decoded"))
+    header = read_header(tmp_path / f"x.{suffix}")
+    assert (header.height, header.width) == (7, 9)
+
+
 def test_first_page_of_a_tiff(tmp_path: Path, colour: np.ndarray) -> None:
     first, second = Image.fromarray(colour), Image.fromarray(255 - colour)
     first.save(tmp_path / "x.tif", save_all=True, append_images=[second])
