@@ -46,7 +46,7 @@ def read_npz(path: Path, name: str) -> RawData:
     if train is None:
         raise InputError(
             f"data {name}: holds the arrays {', '.join(arrays) or '(none)'}, but no train_images or images; "
-            "see `lossgen data --help` for the layouts"
+            "save them with numpy.savez(path, images=…, labels=…)"
         )
     found = {split: key for split, key in keys.items() if key is not None}
     notes: list[str] = []
