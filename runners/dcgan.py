@@ -37,12 +37,21 @@ class Options(BaseModel):
     latent: int = Field(32, ge=1, le=4096, description="dimension of the generator's input")
     normalisation: Literal["none", "batch", "group"] = Field("none", description="normalisation in the discriminator")
     batch_size: int = Field(64, ge=2, le=4096, description="images in a batch")
-    lr_generator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the generator")
+    lr_generator: float = Field(3e-3, gt=0, le=1, description="Adam's learning rate of the generator")
     lr_discriminator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay rate of the gradient's square")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="decay a step of the generator's running mean")
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
+
+
+def checked(values: Mapping[str, Any]) -> Options:
+    """Options of these values by name; InputError for a name that is none, or a value out of bounds."""
+    try:
+        return Options.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise InputError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
 
 class DCGAN:
@@ -54,7 +63,7 @@ class DCGAN:
     sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
 
     def __init__(self, options: BaseModel) -> None:
-        self.chosen = Options.model_validate(options.model_dump())
+        self.chosen = checked(options.model_dump())
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images, and train or load the extractor that judges."""
@@ -79,11 +88,7 @@ class DCGAN:
         return train(members, settings, self.task, budget)
 
     def _setting(self, condition: Mapping[str, float]) -> Setting:
-        try:
-            chosen = Options.model_validate({**self.chosen.model_dump(), **condition})
-        except ValidationError as error:
-            problem = error.errors()[0]
-            raise InputError(f"condition {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        chosen = checked({**self.chosen.model_dump(), **condition})
         architecture = Architecture(
             "dcgan", self.data.size, self.data.channels, chosen.width, chosen.latent, chosen.normalisation
         )
@@ -114,7 +119,7 @@ def main() -> None:
         **options: Any,
     ) -> None:  # fmt: skip
         source = load_argument(loss)
-        runner = DCGAN(Options(**options))
+        runner = DCGAN(checked(options))
         preparation = runner.prepare(DataSpec(data, root=data_dir, download=download), device)
         for note in preparation.notes:
             click.echo(note)

@@ -18,7 +18,7 @@ _SPACING = ((5, 1.0), (2, 0.5), (1, 0.2))
 
 def spacing(step: int) -> int:
     """Distance of the grid's points above `step`: 100 from 500, 200 from 1000, 500 from 2000, 1000 from 5000, …"""
-    power = 10 ** (len(str(step)) - 1)
+    power: int = 10 ** (len(str(step)) - 1)
     share = next(share for first, share in _SPACING if step >= first * power)
     return max(1, round(share * power))
 

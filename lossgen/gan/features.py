@@ -55,13 +55,13 @@ class Extractor:
     def features(self, images: Tensor) -> NDArray[np.float64]:
         """Features (N, 64), float64, of images (N, C, H, W), uint8, computed where the network is."""
         device = next(self.net.parameters()).device
-        parts = [self.net.features(to_unit(chunk.to(device))).double().cpu() for chunk in images.split(CHUNK)]
+        parts = [self.net.features(to_unit(chunk.to(device))).double().cpu() for chunk in torch.split(images, CHUNK)]
         return torch.cat(parts).numpy()
 
     def description(self) -> str:
         """What judges, in a sentence for the user."""
         if self.kind == "random":
-            return f"FD[random]: distances are taken in the features of a seeded random network, since {self.why_random}."
+            return f"FD[random]: distances are taken in the features of a seeded random network: {self.why_random}."
         known = "" if self.accuracy is None else f", {self.accuracy:.1%} right on the test split"
         return f"FD[classifier]: distances are taken in the features of a small classifier{known}."
 
@@ -198,7 +198,7 @@ def _fit(net: classifier.Classifier, images: Tensor, labels: Tensor, batches: Ba
         chosen = batches.next()
         loss = nn.functional.cross_entropy(net(to_unit(images[chosen])), labels[chosen])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
 
@@ -216,5 +216,5 @@ def _accuracy(net: classifier.Classifier, data: Dataset) -> float | None:
     if data.test.labels is None:
         return None
     images = torch.from_numpy(data.test.images)
-    guesses = torch.cat([net(to_unit(chunk)).argmax(1) for chunk in images.split(CHUNK)]).numpy()
+    guesses = torch.cat([net(to_unit(chunk)).argmax(1) for chunk in torch.split(images, CHUNK)]).numpy()
     return float((guesses == data.test.labels).mean())

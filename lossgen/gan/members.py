@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from lossgen.gan.checkpoints import due, median
 from lossgen.gan.files import read_dict, replacing, save_dict
 from lossgen.gan.sampling import fixed_noise, generate, save_model
 from lossgen.gan.streams import one_thread
-from lossgen.gan.training import Setting, Stopped, Training, is_out_of_memory, one_line
+from lossgen.gan.training import Setting, Training, TrainingError, is_out_of_memory, one_line
 from lossgen.runner import Budget, Member, Outcome
 
 STATE = "lossgen training state"
@@ -66,7 +65,7 @@ def train(members: Sequence[Member], settings: Sequence[Setting], task: Task, bu
         try:
             with one_thread():
                 outcome = run.to(budget.steps, on_step, budget.keep)
-        except Stopped as stop:
+        except TrainingError as stop:
             outcome = Outcome(stop.status, reason=stop.reason, step=stop.step, curve=run.points())
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -79,7 +78,7 @@ def train(members: Sequence[Member], settings: Sequence[Setting], task: Task, bu
 
 
 def diversity(images: Tensor) -> float:
-    """Standard deviation over images (N, C, H, W), uint8, mean over their pixels, in grey levels: 0 if all are alike."""
+    """Standard deviation over images (N, C, H, W), uint8, in grey levels, mean over pixels: 0 if all are alike."""
     return float(images.float().std(dim=0).mean())
 
 
@@ -123,7 +122,7 @@ class _Run:
         try:
             criterion = self.member.criterion()
         except Exception as error:  # noqa: BLE001  the loss is user code
-            raise Stopped("crashed", f"the loss does not load: {one_line(error)}", 0) from None
+            raise TrainingError("crashed", f"the loss does not load: {one_line(error)}", 0) from None
         training = Training(criterion, self.member.seed, self.task.images, self.setting)
         path = self.member.state
         if path is None:
@@ -146,7 +145,8 @@ class _Run:
             "model": folder / f"{stem}.model.pt",
             "samples": folder / f"{stem}.samples.npz",
         }
-        head = {"schema": 1, "kind": STATE, "identity": self.identity, "curve": [list(point) for point in self.points()]}
+        curve = [list(point) for point in self.points()]
+        head = {"schema": 1, "kind": STATE, "identity": self.identity, "curve": curve}
         save_dict(files["state"], {**head, **training.state()})
         architecture = self.setting.architecture
         save_model(files["model"], training.average, architecture, self.member.seed, self.task.data)

@@ -64,7 +64,7 @@ def _square_root(matrix: Array) -> Array:
 
 
 def _spectrum(matrix: Array) -> Array:
-    values = np.linalg.eigvalsh((matrix + matrix.T) / 2)
+    values = np.asarray(np.linalg.eigvalsh((matrix + matrix.T) / 2), dtype=np.float64)
     _check(values)
     clipped: Array = np.maximum(values, 0.0)
     return clipped

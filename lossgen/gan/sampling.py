@@ -51,7 +51,7 @@ def generate(generator: nn.Module, noise: Tensor) -> Tensor:
     count = len(noise)
     rest = -count % CHUNK
     padded = torch.cat([noise, noise.new_zeros(rest, noise.shape[1])]) if rest else noise
-    images = torch.cat([to_bytes(generator(chunk)) for chunk in padded.split(CHUNK)])[:count]
+    images = torch.cat([to_bytes(generator(chunk)) for chunk in torch.split(padded, CHUNK)])[:count]
     generator.train(was_training)
     return images
 
@@ -84,9 +84,7 @@ def load_model(path: Path) -> tuple[nn.Module, Architecture, dict[str, Any]]:
     return generator, architecture, content
 
 
-def sample(
-    model_path: Path, n: int, seed: int | Sequence[int] | None = None, device: str = "cpu"
-) -> NDArray[np.uint8]:
+def sample(model_path: Path, n: int, seed: int | Sequence[int] | None = None, device: str = "cpu") -> NDArray[np.uint8]:
     """Draw `n` images, uint8 (n, C, H, W), from the generator of a model file.
 
     Args:
@@ -105,7 +103,7 @@ def sample(
     noise = fixed_noise(content["seed"] if seed is None else seed, n, architecture.latent)
     generator.to(device)
     with one_thread():
-        batches = [generate(generator, rows.to(device)).cpu() for rows in noise.split(CHUNK * 16)]
+        batches = [generate(generator, rows.to(device)).cpu() for rows in torch.split(noise, CHUNK * 16)]
     return torch.cat(batches).numpy()
 
 
@@ -117,12 +115,15 @@ def check_device(device: str) -> None:
         raise InputError(f"device {device!r} is not available here: use cpu") from None
 
 
-def grid(images: NDArray[np.uint8], columns: int = 8) -> NDArray[np.uint8]:
-    """Images (N, C, H, W) side by side as one picture, (rows · H, columns · W) or with a last axis of 3 for colour."""
+def grid(images: NDArray[np.uint8], columns: int = 8, gap: int = 1) -> NDArray[np.uint8]:
+    """Images (N, C, H, W) side by side as one picture: (rows, columns) of pixels, with a last axis of 3 for colour.
+
+    The gap between images is grey: digits of 8 pixels fill their frame, and could not be told apart without one.
+    """
     count, channels, height, width = images.shape
     rows = math.ceil(count / columns)
-    page = np.zeros((rows * columns, channels, height, width), dtype=np.uint8)
-    page[:count] = images
-    page = page.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
-    picture = page.reshape(rows * height, columns * width, channels)
+    page = np.full((rows * columns, channels, height + gap, width + gap), 96, dtype=np.uint8)
+    page[:count, :, :height, :width] = images
+    page = page.reshape(rows, columns, channels, height + gap, width + gap).transpose(0, 3, 1, 4, 2)
+    picture = page.reshape(rows * (height + gap), columns * (width + gap), channels)
     return picture[..., 0] if channels == 1 else picture

@@ -47,7 +47,7 @@ class Setting:
     ema_decay: float
 
 
-class Stopped(Exception):
+class TrainingError(Exception):
     """A training that has no result: its status, the reason in one line, and the step."""
 
     def __init__(self, status: Status, reason: str, step: int) -> None:
@@ -93,7 +93,7 @@ class Training:
         """Train up to the absolute step `to`.
 
         Raises:
-            Stopped: the loss raised, gave no gradient, or a loss or a weight is no longer finite.
+            TrainingError: the loss raised, gave no gradient, or a loss or a weight is no longer finite.
         """
         self.generator.train()
         while self.step < to:
@@ -113,17 +113,16 @@ class Training:
 
         # The one batch of fakes serves both updates: detached for the discriminator, with its graph for the generator.
         scores = self.discriminator(real), self.discriminator(fake.detach())
-        discriminator_loss = self._call("discriminator_loss", *scores)
-        self._descend(discriminator_loss, self._discriminator_optimiser)
+        discriminator_loss = self._descend(self._discriminator_optimiser, "discriminator_loss", *scores)
 
         real_score = None
         if getattr(self.criterion, "needs_real", False):
             with torch.no_grad():
                 real_score = self.discriminator(real)
-        generator_loss = self._call("generator_loss", self.discriminator(fake), real_score)
-        self._descend(generator_loss, self._generator_optimiser)
+        scores = self.discriminator(fake), real_score
+        generator_loss = self._descend(self._generator_optimiser, "generator_loss", *scores)
 
-        self._losses.append((discriminator_loss.detach(), generator_loss.detach()))
+        self._losses.append((discriminator_loss, generator_loss))
         # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
         # than 1 / (1 - ema_decay).
         decay = min(self.setting.ema_decay, (1 + self.step) / (10 + self.step))
@@ -131,27 +130,25 @@ class Training:
             for averaged, current in self._averaged:
                 averaged.lerp_(current, 1 - decay)
 
-    def _call(self, name: str, *scores: Tensor | None) -> Tensor:
-        """Value of the loss. What it raises is its author's news: it stops this member, and no other."""
+    def _descend(self, optimiser: torch.optim.Optimizer, name: str, *scores: Tensor | None) -> Tensor:
+        """One step down the loss `name`; its value, detached. What the loss raises stops this member, and no other."""
         try:
-            value = getattr(self.criterion, name)(*scores)
-        except Exception as error:  # noqa: BLE001  the loss is user code
-            _raise_if_out_of_memory(error)
-            raise Stopped("crashed", f"{name} raised {one_line(error)}", self.step) from None
-        if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
-            kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            reason = f"{name} gave {kind}" if not isinstance(value, Tensor) or value.ndim else f"{name} has no gradient"
-            raise Stopped("crashed", f"{reason}; it must be a scalar with a gradient", self.step)
-        return value
-
-    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        # Only the gradients that this optimiser steps on: the discriminator's are not computed for the generator.
-        loss.backward(inputs=optimiser.param_groups[0]["params"])
+            loss = getattr(self.criterion, name)(*scores)
+            if not isinstance(loss, Tensor) or loss.ndim:
+                shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+                raise TypeError(f"{shape} in place of a scalar tensor")
+            optimiser.zero_grad(set_to_none=True)
+            # Only the gradients that this optimiser steps on: the discriminator's are not computed for the generator.
+            torch.autograd.backward(loss, inputs=optimiser.param_groups[0]["params"])
+        except Exception as error:
+            if is_out_of_memory(error):  # that is no loss function's fault
+                raise
+            raise TrainingError("crashed", f"{name}: {one_line(error)}", self.step + 1) from None
         optimiser.step()
+        return loss.detach()
 
     def _look(self) -> None:
-        """Stop where a loss was, or a weight is, not finite. A NaN never heals under Adam, so now and then is enough."""
+        """Stop where a loss was, or a weight is, not finite; NaN never heals under Adam, so now and then is enough."""
         if not self._losses:
             return
         losses = torch.stack([torch.stack(pair) for pair in self._losses])
@@ -162,10 +159,10 @@ class Training:
             index, role = (int(value) for value in (~finite).nonzero()[0])
             who = ("discriminator", "generator")[role]
             value = float(losses[index, role])
-            raise Stopped("diverged", f"the {who}'s loss is {value} at step {first + index}", first + index)
+            raise TrainingError("diverged", f"the {who}'s loss is {value} at step {first + index}", first + index)
         for who, net in (("generator", self.generator), ("discriminator", self.discriminator)):
             if not torch.stack([torch.isfinite(weight).all() for weight in net.parameters()]).all():
-                raise Stopped("diverged", f"a weight of the {who} is not finite at step {self.step}", self.step)
+                raise TrainingError("diverged", f"a weight of the {who} is not finite at step {self.step}", self.step)
 
     def state(self) -> dict[str, Any]:
         """All that a continued training needs, as a dict of plain values and tensors."""
@@ -210,15 +207,11 @@ def _pairs(first: nn.Module, second: nn.Module) -> list[tuple[Tensor, Tensor]]:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as its type and the first line of its message."""
+    """An exception as its type and the first line of its message; an InputError speaks for itself."""
     lines = str(error).strip().splitlines()
+    if lines and isinstance(error, InputError):
+        return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _raise_if_out_of_memory(error: Exception) -> None:
-    """Being out of memory is nobody's loss function's fault."""
-    if is_out_of_memory(error):
-        raise error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

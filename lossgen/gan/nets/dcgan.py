@@ -8,6 +8,8 @@ A convolution before a normalisation has no bias: the normalisation would subtra
 which is truly zero, would be rounding noise that Adam blows up to full steps.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from lossgen.errors import InputError
@@ -38,7 +40,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for coarse, fine in zip(widths, widths[1:]):
+        for coarse, fine in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(coarse, fine, kernel_size=4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(fine),
