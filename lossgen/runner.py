@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "diverged", "collapsed", "timeout", "crashed"]
 Direction = Literal["min", "max"]
+Fit = Literal["pad", "crop", "stretch"]
 ENTRY_POINTS = "lossgen.runners"
 
 
@@ -42,7 +43,7 @@ class DataSpec:
     name: str = "digits"
     root: str | None = None
     image_size: int | None = None
-    fit: Literal["pad", "crop", "stretch"] = "pad"
+    fit: Fit = "pad"
     download: bool = False
     seed: int = 0
 

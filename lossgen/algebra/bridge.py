@@ -50,6 +50,19 @@ def _node(node: Expression, intervals: Any, operands: list[Any]) -> Any:
     return row.sympy(sympy, *operands)
 
 
+def to_textbook(expression: Expression) -> Any:
+    """The sympy form of the textbook's functions, as if no guard could act; for derivatives that people read."""
+    built: dict[Expression, Any] = {}
+    for node in expression.walk():
+        if node.is_constant:
+            built[node] = sympy.Rational(repr(node.value))
+        elif node.is_variable:
+            built[node] = SYMBOLS[node.head]
+        else:
+            built[node] = OPERATORS[node.head].sympy(sympy, *(built[operand] for operand in node.operands))
+    return built[expression]
+
+
 class NotInLanguageError(ValueError):
     """A sympy expression that the loss language cannot say."""
 
@@ -65,6 +78,12 @@ def from_sympy(expression: Any) -> Expression:
         if value.imag != 0.0 or value.real - value.real != 0.0:
             raise NotInLanguageError(str(expression))
         return constant(value.real)
+    if isinstance(expression, sympy.Heaviside):  # the derivative of relu, max and min
+        x = from_sympy(expression.args[0])
+        return apply("div", apply("relu", x), apply("abs", x))
+    if isinstance(expression, sympy.sign):
+        x = from_sympy(expression.args[0])
+        return apply("div", x, apply("abs", x))
     if expression.is_Symbol:
         return variable(expression.name)
     if expression.is_Add:

@@ -9,8 +9,8 @@ from lossgen.errors import InputError
 from lossgen.kernel.evaluate import values_and_gradients
 from lossgen.kernel.screen import FAR, GRID
 from lossgen.language.expression import Expression
-from lossgen.language.lower import NotFiniteError, lower_loss
 from lossgen.language.loss import ROLES, Loss
+from lossgen.language.lower import NotFiniteError, lower_loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import to_text
 
@@ -67,10 +67,28 @@ def _close(pair: list[Expression], scores: "np.ndarray", target: float) -> bool:
     return True
 
 
-def _candidates(expression: Expression, time_limit: float) -> list[Expression]:
+def derivatives(loss: Loss, time_limit: float = TIME_LIMIT) -> dict[str, Expression | None]:
+    """Derivative of each expression by y_pred (by score, where the loss uses that), guards left out of account.
+
+    Returns:
+        By "L" for the label form, else by role; None where no form was found in time.
+    """
+    found: dict[str, Expression | None] = {}
+    for name, expression in zip(("L",) if loss.label is not None else ROLES, loss.expressions(), strict=True):
+        by = derived_by(expression)
+        found[name] = next(iter(_candidates(expression, time_limit, by)), None)
+    return found
+
+
+def derived_by(expression: Expression) -> str:
+    """The variable that `derivatives` takes for an expression."""
+    return "score" if "score" in expression.variables() else "y_pred"
+
+
+def _candidates(expression: Expression, time_limit: float, derive_by: str = "") -> list[Expression]:
     """What sympy's methods made of an expression before the time was up, smallest first."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lossgen.algebra.worker"],
+        [sys.executable, "-m", "lossgen.algebra.worker", *([derive_by] if derive_by else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

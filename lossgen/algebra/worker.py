@@ -1,4 +1,6 @@
-"""`python -m lossgen.algebra.worker`: one expression in, candidates for its simplification out, a line each.
+"""`python -m lossgen.algebra.worker [VARIABLE]`: one expression in, equal forms of it out, a line each.
+
+With a variable it is the derivative, of the textbook's functions, that has the forms.
 
 A process of its own, because sympy has no time limit: whoever started it kills it.
 """
@@ -7,7 +9,7 @@ import sys
 
 import sympy
 
-from lossgen.algebra.bridge import NotInLanguageError, from_sympy, to_sympy
+from lossgen.algebra.bridge import SYMBOLS, NotInLanguageError, from_sympy, to_sympy, to_textbook
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import to_text
 
@@ -24,10 +26,13 @@ METHODS = (
 
 
 def main() -> int:
-    """Read an expression from standard input, print what each method makes of it."""
+    """Read an expression from standard input, print what each method makes of it (or of its derivative)."""
     loss = parse_loss(sys.stdin.read())
     assert loss.label is not None
-    start = to_sympy(loss.label)
+    if len(sys.argv) > 1:
+        start = sympy.diff(to_textbook(loss.label), SYMBOLS[sys.argv[1]])
+    else:
+        start = to_sympy(loss.label)
     for method in METHODS:
         try:
             print(to_text(from_sympy(method(start))), flush=True)

@@ -8,6 +8,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossgen.errors import InputError
+from lossgen.runner import Fit
 
 SCHEMA = 1
 BASELINES = ("bce", "lsgan", "hinge", "ganetic")
@@ -23,7 +24,7 @@ class DataConfig(BaseModel):
     name: str = "digits"
     root: str | None = None
     image_size: int | None = None
-    fit: Literal["pad", "crop", "stretch"] = "pad"
+    fit: Fit = "pad"
     download: bool = False
     seed: int = 0
 

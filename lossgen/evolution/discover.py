@@ -1,14 +1,14 @@
 """The main job: search, name one champion, simplify it, verify it on fresh seeds, hand over its source."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lossgen.algebra.simplify import simplify
-from lossgen.codegen.load import load_argument
+from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, RunConfig
@@ -59,7 +59,11 @@ def resolve(config: RunConfig) -> RunConfig:
         problem = error.errors()[0]
         flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
         raise InputError(f"{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
-    change: dict[str, Any] = {"runner": str(found.path) if config.runner.endswith(".py") else config.runner}
+    name = config.data.name
+    if Path(name).exists() and (len(Path(name).parts) > 1 or name.endswith(".npz")):
+        name = str(Path(name).resolve())  # so that the run can be resumed from another folder
+    change: dict[str, Any] = {"data": config.data.model_copy(update={"name": name})}
+    change |= {"runner": str(found.path) if config.runner.endswith(".py") else config.runner}
     change |= {"runner_digest": found.digest, "options": options.model_dump()}
     if config.kind == "evolve" and not config.space_text:
         space = find_space(config.space)
@@ -125,6 +129,43 @@ def discover(session: Session, generated: Path) -> Discovery:
     archive.set_meta("result", _record(comparison, verdict))
     archive.set_meta("finished", True)
     return Discovery(comparison, champion, verdict, file, plan)
+
+
+def compare_losses(session: Session) -> Comparison:
+    """Train the losses of a comparison's configuration on its seeds."""
+    run, config = session.run, session.run.config
+    entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
+    timing = run.archive.meta("timing")
+    if timing is None:
+        session.listener.preparing("timing a training")
+        timing = session.time_training(entries[0])
+        run.archive.set_meta("timing", timing)
+    plan = session.plan(timing, False, len(entries), config.seeds)
+    session.listener.planned(plan)
+    contestants = [Contestant(entry, "loss") for entry in entries]
+    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0.0)
+    run.archive.set_meta("result", _record(comparison, None))
+    run.archive.set_meta("finished", not comparison.interim)
+    return comparison
+
+
+def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
+    """Emitted modules of the LOSS arguments of a comparison; `zoo` means all losses that come with lossgen.
+
+    Raises:
+        InputError: no loss, one that cannot be read, or two of one name or of one kind.
+    """
+    names = [name for text in arguments for name in (zoo_names() if text == "zoo" else [text])]
+    if not names:
+        raise InputError("compare: give at least one LOSS, for example: lossgen compare bce lsgan hinge ganetic")
+    found = [load_argument(name, trust) for name in names]
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            if one.loss.digest() == other.loss.digest() and one.source == other.source:
+                raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
+            if one.name == other.name:
+                raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
+    return [one.source for one in found]
 
 
 def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:

@@ -8,6 +8,7 @@ from lossgen.codegen.torch_module import emit_torch
 from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.config import STEPS
 from lossgen.evolution.events import Listener, Plan
+from lossgen.evolution.hall_of_fame import write_hall_of_fame
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.messages import Task
 from lossgen.evolution.workers.pool import Pool, Ready
@@ -141,6 +142,8 @@ class Session:
             if outcome.status == "timeout":
                 archive.set_meta("reproducible", False)
             found[entry.digest, replicate] = outcome
+            if stage == "search":
+                write_hall_of_fame(archive, self.objective, self.direction, self.run.path / "hall_of_fame.csv")
             text = print_loss(entry.loss)
             self.listener.trained(stage, entry.loss.name, text, outcome, self.fitness([outcome]))
             tell()

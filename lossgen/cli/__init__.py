@@ -1,0 +1,61 @@
+"""The command line. Each command is a few lines that call the rooms below; heavy imports happen inside them."""
+
+import sqlite3
+import sys
+
+import click
+
+from lossgen import __version__
+from lossgen.cli import looking, losses, training
+from lossgen.cli.flags import SETTINGS
+from lossgen.errors import CheckError, LossgenError
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(__version__, prog_name="lossgen")
+def cli() -> None:
+    """Discover loss functions for GANs, and get them as readable PyTorch source code.
+
+    A LOSS is a .loss file or an emitted .py file, a name of the zoo (bce, lsgan, hinge, wasserstein, minimax,
+    ganetic), or an expression such as 'y_pred^3 + sqrt(3.985 * y_real / y_pred)'.
+    """
+
+
+for command in (
+    training.evolve, training.compare, losses.compile_, losses.inspect, losses.sample, looking.data, looking.runs,
+    looking.show,
+):  # fmt: skip
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line: one clear line and exit code 2 for bad input, 1 for a failed check, 130 on Ctrl-C."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.UsageError as error:
+        see = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        _end(error.format_message().replace("\n", " ") + see, 2)
+    except click.ClickException as error:
+        _end(error.format_message(), 2)
+    except CheckError as error:
+        _end(str(error), 1)
+    except LossgenError as error:
+        _end(str(error), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _end("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has had enough of it
+        sys.exit(0)
+    except sqlite3.Error as error:
+        _end(f"archive: cannot be used: {error}; free space, fix permissions, or wait for the process that holds it", 2)
+    except OSError as error:
+        _end(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
+    except MemoryError:
+        _end("out of memory: try fewer --workers, a smaller --image-size or a smaller --batch-size", 2)
+
+
+def _end(message: str, code: int) -> None:
+    click.echo(f"error: {message}" if code != 130 else message, err=True)
+    sys.exit(code)

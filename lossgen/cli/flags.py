@@ -1,0 +1,107 @@
+"""Flags that commands share, and those that a runner's options become."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lossgen.errors import InputError
+
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "show_default": True,
+    "max_content_width": 110,
+}
+Command = Callable[..., Any]
+
+
+class RunnerCommand(click.Command):
+    """A command that has the options of the runner which --runner names as flags of its own."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if _given(args, "--resume") is None:  # a run that goes on has its options already
+            self.params = [*self.params, *_runner_flags(_given(args, "--runner") or "dcgan", self.params)]
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _given(args: Sequence[str], flag: str) -> str | None:
+    for i, arg in enumerate(args):
+        if arg == flag:
+            return args[i + 1] if i + 1 < len(args) else None
+        if arg.startswith(flag + "="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _runner_flags(name: str, params: Sequence[click.Parameter]) -> list[click.Option]:
+    from lossgen.runner import find_runner
+
+    found = find_runner(name)
+    taken = {param.name for param in params}
+    flags = []
+    for field, info in found.cls.options.model_fields.items():
+        if field in taken:
+            raise InputError(f"runner {found.path}: its option {field} clashes with lossgen's own flag; rename it")
+        default = info.get_default(call_default_factory=True)
+        about = f"{found.name}: {info.description or 'see the runner'} [default: {default}]"
+        flags.append(click.Option([f"--{field.replace('_', '-')}", field], default=None, metavar="VALUE", help=about))
+    return flags
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in later versions of click only
+    """A length of time: 90, 90s, 15m, 2h."""
+
+    name = "time"
+    _FORM = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|)$")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = self._FORM.match(str(value).strip().lower())
+        seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+        if not seconds > 0:
+            self.fail(f"{value!r} is not a length of time such as 90s, 15m or 2h", param, ctx)
+        return seconds
+
+
+def together(options: Sequence[Command]) -> Callable[[Command], Command]:
+    """One decorator of several options, in the order that --help shows them."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+DATA_OPTIONS = together(
+    [
+        click.option("--data", default="digits", help="Data set: a name, an .npz file, or a folder of images."),
+        click.option("--data-dir", default=None, help="Folder that names are looked up in; else LOSSGEN_DATA."),
+        click.option("--image-size", type=click.IntRange(min=1), help="Side in pixels; else the largest that fits."),
+        click.option(
+            "--fit",
+            type=click.Choice(["pad", "crop", "stretch"]),
+            default="pad",
+            help="How an image that is not square becomes so.",
+        ),
+        click.option("--download", is_flag=True, help="Fetch the data set where it is absent."),
+    ]
+)
+
+RUN_OPTIONS = together(
+    [
+        click.option("--runner", default="dcgan", help="Benchmark: a name, a .py file, or an entry point."),
+        click.option("--steps", type=click.IntRange(min=1), help="Generator updates of a training. [default: 1500]"),
+        click.option("--seed", type=click.IntRange(min=0), default=0, help="The run's seed."),
+        click.option("--workers", type=click.IntRange(min=1), help="Worker processes; else one a core."),
+        click.option("--device", default="cpu", help="cpu, or cuda."),
+        click.option("--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 15m, 2h."),
+        click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
+        click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),
+        click.option("--resume", metavar="RUN", help="Go on with a run: its folder, or a prefix under ./runs."),
+    ]
+)

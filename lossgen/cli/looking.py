@@ -1,0 +1,74 @@
+"""The commands that look: data, runs and show."""
+
+import json
+from pathlib import Path
+
+import click
+
+from lossgen.cli.flags import SETTINGS
+from lossgen.errors import InputError
+from lossgen.runner import DataSpec, Fit
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("name", required=False, metavar="[NAME|PATH]")
+@click.option("--data-dir", default=None, help="Folder that names are looked up in; else LOSSGEN_DATA.")
+@click.option("--image-size", type=click.IntRange(min=1), help="Side in pixels; else the largest that fits.")
+@click.option("--fit", type=click.Choice(["pad", "crop", "stretch"]), default="pad", help="How images become square.")
+@click.option("--download", is_flag=True, help="Fetch the data set where it is absent.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="Where to draw the contact sheet; else <name>.png.")
+def data(
+    name: str | None, data_dir: str | None, image_size: int | None, fit: Fit, download: bool, sheet: Path | None
+) -> None:
+    """List the data sets at hand, or describe one: counts, sizes, duplicates, a contact sheet."""
+    from lossgen.gan.describe import available, describe
+
+    if name is None:
+        from lossgen.report.tables import source_lines
+
+        for line in source_lines(available(data_dir)):
+            click.echo(line)
+        return
+    found = describe(DataSpec(name, data_dir, image_size, fit, download))
+    for line in found.lines():
+        click.echo(line)
+    path = sheet or Path(f"{Path(name).stem}.png")
+    if sheet is None and path.exists():
+        click.echo(f"contact sheet: {path} is there already and is left as it is; --sheet FILE draws another")
+        return
+    found.contact_sheet(path)
+    click.echo(f"contact sheet: {path}")
+
+
+@click.command(context_settings=SETTINGS)
+def runs() -> None:
+    """List the runs under ./runs."""
+    from lossgen.evolution.run import RUNS
+    from lossgen.report.tables import run_lines
+
+    rows = run_lines(RUNS)
+    for row in rows:
+        click.echo(row)
+    if not rows:
+        click.echo(f"no runs under ./{RUNS}; `lossgen evolve` makes one")
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("run", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="The whole record: equal for equal runs.")
+@click.option("--csv", "as_csv", is_flag=True, help="Every candidate with its fate and outcome.")
+def show(run: str, as_json: bool, as_csv: bool) -> None:
+    """Show what a run has found out: its folder, or a prefix of its name under ./runs."""
+    from lossgen.evolution.run import open_run
+    from lossgen.report.tables import candidates_csv, show_lines
+
+    if as_json and as_csv:
+        raise InputError("show: give --json or --csv, not both")
+    with open_run(run, locked=False) as opened:
+        if as_json:
+            click.echo(json.dumps(opened.record(), indent=2, sort_keys=True))
+        elif as_csv:
+            click.echo(candidates_csv(opened.archive), nl=False)
+        else:
+            for line in show_lines(opened):
+                click.echo(line)

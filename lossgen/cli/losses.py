@@ -1,0 +1,96 @@
+"""The commands on losses and what was trained with them: compile, inspect and sample."""
+
+import json
+from pathlib import Path
+
+import click
+
+from lossgen.cli.flags import SETTINGS
+from lossgen.errors import CheckError, InputError
+
+
+@click.command("compile", context_settings=SETTINGS)
+@click.argument("losses", nargs=-1, metavar="LOSS...")
+@click.option("--name", help="Name of the emitted class, for a single LOSS.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, for a single LOSS; - prints it.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where an emitted file is not up to date.")
+@click.option("--trust", is_flag=True, help="Read .py files whose code is not what lossgen would write.")
+def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, check: bool, trust: bool) -> None:
+    """Emit the PyTorch module of each LOSS, after proving it equal to the loss in value and gradient.
+
+    A .loss file's module is written beside it, any other is printed, unless -o says where. Without LOSS: all .loss
+    files in ./generated.
+    """
+    from lossgen.codegen.load import load_argument
+    from lossgen.codegen.torch_module import emit_torch
+    from lossgen.codegen.verify import verify_module
+
+    if not losses:
+        losses = tuple(str(path) for path in sorted(Path("generated").glob("*.loss")))
+        if not losses:
+            raise InputError("compile: give a LOSS, or run it where ./generated holds .loss files")
+    if len(losses) > 1 and (name or output):
+        raise InputError("compile: --name and -o belong to a single LOSS")
+    stale = []
+    for text in losses:
+        loss = load_argument(text, trust).loss
+        loss = loss.renamed(name) if name else loss
+        source = emit_torch(loss)
+        is_file = text.endswith(".loss") and Path(text).is_file()
+        target = output or (Path(text).with_suffix(".py") if is_file else None)
+        if check:
+            if target is None:
+                raise InputError(f"compile --check: {text} has no file to check; give a .loss file, or -o FILE")
+            if not target.is_file() or target.read_text(encoding="utf-8") != source:
+                stale.append(str(target))
+            continue
+        verify_module(loss, source)
+        if target is None or str(target) == "-":
+            click.echo(source, nl=False)
+            continue
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(source, encoding="utf-8")
+        temporary.replace(target)
+        click.echo(f"{target}: class {loss.name}, equal to the loss in value and gradient")
+    if stale:
+        raise CheckError(f"not up to date: {', '.join(stale)}; run `lossgen compile` on the sources")
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("loss", metavar="LOSS")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw value and gradient beside BCE and GANetic (PNG).")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--trust", is_flag=True, help="Read a .py file whose code is not what lossgen would write.")
+def inspect(loss: str, plot: Path | None, as_json: bool, trust: bool) -> None:
+    """Show a loss: its text, a simpler form, its derivative, its card."""
+    from lossgen.codegen.load import load_argument
+    from lossgen.report.inspection import inspection
+
+    found = inspection(load_argument(loss, trust).loss)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        for line in found.lines():
+            click.echo(line)
+    if plot is not None:
+        from lossgen.report.figures import beside_known, loss_curves
+
+        loss_curves(beside_known(found.loss), plot)
+        click.echo(f"plot: {plot}", err=as_json)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.option("-n", "count", type=click.IntRange(min=1, max=1_000_000), default=64, help="Number of images.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="An .npz file, or a folder for PNGs.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the noise; else the training's own.")
+@click.option("--device", default="cpu", help="cpu, or cuda.")
+def sample(model: Path, count: int, out: Path, seed: int | None, device: str) -> None:
+    """Draw images from a trained generator that a run has kept (runs/<run>/models/…/*.model.pt)."""
+    from lossgen.gan.sampling import sample as draw
+    from lossgen.report.images import write_images
+
+    if not model.is_file():
+        raise InputError(f"model {model}: no such file; a run keeps its generators in its models folder")
+    write_images(draw(model, count, seed, device), out)
+    click.echo(f"{count} images: {out}")

@@ -1,0 +1,61 @@
+"""What a finished run prints: the table, the finding in words, the files, the commands to go on."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lossgen.evolution.compare import Comparison
+from lossgen.evolution.discover import Discovery
+from lossgen.evolution.run import Run
+from lossgen.language.parser import parse_loss
+from lossgen.report.live import duration
+from lossgen.report.tables import comparison_table, setting_text, verdict_lines
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> "Iterator[RenderableType]":
+    """What `lossgen evolve` ends with."""
+    from rich.text import Text
+
+    waterfall = run.archive.waterfall()
+    yield ""
+    yield Text("Candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()) + ".")
+    seeds = run.config.verify_seeds
+    yield Text(f"Verification: all retrained on {seeds} fresh seeds; the champion was named before.")
+    yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
+    for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0)):
+        yield Text(line)
+    if discovery.champion is not None:
+        text = discovery.champion.loss
+        label = parse_loss(text).label
+        yield Text(f"\nChampion: {text.partition(' = ')[2] if label is not None else text}")
+    yield from _files(run, [*([discovery.file] if discovery.file else []), *written])
+    yield Text("Go on with:")
+    if discovery.file:
+        beside = "bce lsgan hinge ganetic"
+        yield Text(f"  lossgen inspect {discovery.file} --plot champion.png")
+        yield Text(f"  lossgen compare {discovery.file} {beside} --data {run.config.data.name} --seeds 10")
+    yield Text(f"  lossgen show {run.path}")
+    yield Text(f"  lossgen evolve --resume {run.path}")
+
+
+def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) -> "Iterator[RenderableType]":
+    """What `lossgen compare` ends with."""
+    from rich.text import Text
+
+    yield ""
+    yield comparison_table(comparison, setting_text(run.archive.meta("protocol")))
+    if comparison.interim:
+        yield Text(f"The time was up before all trainings were done; go on with: lossgen compare --resume {run.path}")
+    yield from _files(run, written)
+
+
+def _files(run: Run, written: Sequence[Path]) -> "Iterator[RenderableType]":
+    from rich.text import Text
+
+    elapsed = run.archive.meta("elapsed", 0.0)
+    yield Text(f"\nWritten after {duration(elapsed)} of work:")
+    for path in written:
+        yield Text(f"  {path}")

@@ -1,0 +1,60 @@
+"""What `lossgen inspect` says of a loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lossgen.algebra.simplify import derivatives, derived_by, simplify
+from lossgen.codegen.card import Card, card
+from lossgen.language.expression import Expression
+from lossgen.language.loss import Loss
+from lossgen.language.printer import loss_latex, print_loss, to_text
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A loss, seen from all sides.
+
+    Attributes:
+        loss: the loss.
+        simple: a smaller equal form, or the loss itself.
+        slopes: derivative by clause, None where sympy found none in time.
+        measured: its card.
+    """
+
+    loss: Loss
+    simple: Loss
+    slopes: dict[str, Expression | None]
+    measured: Card
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        found = [print_loss(self.loss), ""]
+        if self.loss.note:
+            found += [*self.loss.note.splitlines(), ""]
+        if self.simple != self.loss:
+            found += [f"simpler: {print_loss(self.simple)}", ""]
+        for (name, slope), expression in zip(self.slopes.items(), self.loss.expressions(), strict=True):
+            text = to_text(slope) if slope is not None else "not found in time"
+            found.append(f"d {name} / d {derived_by(expression)} = {text}")
+        found += ["", *loss_latex(self.loss), "", *self.measured.lines(), ""]
+        verdict = self.measured.verdict
+        found.append(f"screen: rejected, {verdict}" if verdict else "screen: passed")
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "name": self.loss.name,
+            "loss": print_loss(self.loss),
+            "note": self.loss.note,
+            "simplified": print_loss(self.simple),
+            "derivatives": {name: to_text(e) if e is not None else None for name, e in self.slopes.items()},
+            "latex": loss_latex(self.loss),
+            "digest": self.loss.digest(),
+            "card": self.measured.as_json(),
+        }
+
+
+def inspection(loss: Loss) -> Inspection:
+    """Look at a loss."""
+    return Inspection(loss, simplify(loss), derivatives(loss), card(loss))

@@ -1,0 +1,69 @@
+"""What a run leaves in its folder at the end: summary.json, tables, pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lossgen.evolution.compare import Comparison
+from lossgen.evolution.discover import Discovery
+from lossgen.evolution.run import Run
+from lossgen.language.parser import parse_loss
+from lossgen.report.figures import beside_known, box_plot, loss_curves, progress_curve, sample_grids
+from lossgen.report.tables import comparison_csv
+
+
+def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
+    """Write a search's summary and pictures; returns the files written."""
+    comparison, folder = discovery.comparison, run.path
+    written = _write_common(run, comparison)
+    file = str(discovery.file) if discovery.file else None
+    metric = comparison.metric
+    summary = {
+        "schema": 1,
+        "champions": [result.as_json(metric, file) for result in comparison.of("champion")],
+        "baselines": [result.as_json(metric, None) for result in comparison.of("baseline")],
+        "runners_up": [result.as_json(metric, None) for result in comparison.of("runner-up")],
+        "verdict": run.archive.meta("result")["verdict"],
+        "waterfall": run.archive.waterfall(),
+        "reproducible": run.archive.meta("reproducible", True),
+    }
+    written.append(_write_json(folder / "summary.json", summary))
+    if discovery.champion is not None:
+        champion = parse_loss(discovery.champion.loss)
+        path = folder / "champion.png"
+        loss_curves(beside_known(champion), path)
+        written.append(path)
+    objective, direction = next(iter(run.archive.meta("objectives").items()))
+    progress_curve(run.archive, objective, direction == "min", folder / "progress.png")
+    return [*written, folder / "progress.png", folder / "hall_of_fame.csv"]
+
+
+def write_comparison(run: Run, comparison: Comparison) -> list[Path]:
+    """Write a comparison's summary and pictures; returns the files written."""
+    written = _write_common(run, comparison)
+    summary = {
+        "schema": 1,
+        "results": [result.as_json(comparison.metric, None) for result in comparison.results],
+        "interim": comparison.interim,
+        "reproducible": run.archive.meta("reproducible", True),
+    }
+    return [*written, _write_json(run.path / "summary.json", summary)]
+
+
+def _write_common(run: Run, comparison: Comparison) -> list[Path]:
+    table = run.path / "results.csv"
+    table.write_text(comparison_csv(comparison), encoding="utf-8")
+    written = [table]
+    if any(result.values for result in comparison.results):
+        box_plot(comparison, run.path / "box_plot.png")
+        written.append(run.path / "box_plot.png")
+    if sample_grids(comparison, run.path / "samples.png"):
+        written.append(run.path / "samples.png")
+    return written
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> Path:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return path

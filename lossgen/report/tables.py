@@ -1,0 +1,158 @@
+"""Comparisons and runs as tables: for a terminal, as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossgen.errors import InputError
+from lossgen.evolution.archive import Archive
+from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.evolution.run import CONFIG, Run, open_run
+from lossgen.gan.describe import SourceRow
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("loss", "mean", "std", "95 % interval", "best", "worst", "seeds")
+
+
+def comparison_table(comparison: Comparison, setting: str) -> "Table":
+    """The table, best mean first, with a caption that names the optimiser setting."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    better = "lower" if comparison.direction == "min" else "higher"
+    table = Table(
+        title=Text(f"{comparison.metric} ({better} is better), {comparison.steps} steps"),
+        caption=Text(setting),
+        box=box.SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column == "loss" else "right", no_wrap=column != "loss")
+    for result in ordered(comparison):
+        table.add_row(*[Text(cell) for cell in _cells(result)], style="bold" if result.part == "champion" else None)
+    return table
+
+
+def ordered(comparison: Comparison) -> list[Result]:
+    """Results with the best mean first, runners-up after all that are tested."""
+    sign = 1.0 if comparison.direction == "min" else -1.0
+
+    def place(result: Result) -> tuple[bool, bool, float]:
+        return result.part == "runner-up", result.summary is None, sign * (result.summary.mean if result.summary else 0)
+
+    return sorted(comparison.results, key=place)
+
+
+def _cells(result: Result) -> list[str]:
+    label = result.name if result.part in ("baseline", "loss") else f"{result.name} ({result.part})"
+    s = result.summary
+    count = f"{len(result.values)}" + (f", {result.failed} failed" if result.failed else "")
+    if s is None:
+        return [label, "–", "–", "–", "–", "–", count]
+    numbers = [f"{s.mean:.4g}", f"{s.std:.3g}", f"{s.low:.4g} – {s.high:.4g}", f"{s.best:.4g}", f"{s.worst:.4g}"]
+    return [label, *numbers, count]
+
+
+def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
+    """The finding in words, and what it does not say."""
+    if verdict is None:
+        return ["Nothing found trained well enough to be verified: no loss of this search beats the baselines."]
+    lines = [verdict.sentence]
+    if verdict.finding != "better":
+        lines.append("Nothing found in this run is shown to beat the baselines.")
+    if verdict.smallest_p is not None and verdict.smallest_p >= 0.05:
+        lines.append(f"With so few seeds no difference could have been shown (smallest p {verdict.smallest_p:.2g}).")
+    if found < 100:
+        lines.append(f"{found} losses were trained in the search: a sample of the space rather than a search of it.")
+    return lines
+
+
+def setting_text(protocol: Mapping[str, Any]) -> str:
+    """The optimiser setting and the rest of the runner's options, in one line."""
+    options = protocol.get("options", {})
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else
+                      f"{name.replace('_', ' ')} {value}" for name, value in options.items())  # fmt: skip
+    data = protocol.get("data", {})
+    on = f"{data.get('name')} at {data.get('size')} pixels; " if data else ""
+    return f"{on}Adam; {shown}" if shown else on.rstrip("; ")
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """One row a training: loss, part, replicate, status, metric."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["loss", "part", "replicate", "status", "reason", comparison.metric, "seconds"])
+    for result in comparison.results:
+        for replicate, outcome in enumerate(result.outcomes):
+            value = outcome.metrics.get(comparison.metric, "")
+            rows.writerow(
+                [result.name, result.part, replicate, outcome.status, outcome.reason, value, f"{outcome.seconds:.2f}"]
+            )
+    return out.getvalue()
+
+
+def candidates_csv(archive: Archive) -> str:
+    """One row a candidate: its place, fate, reason, origin, and its outcome in the search."""
+    outcomes = {key.digest: outcome for key, _, outcome in archive.outcomes("search") if key.replicate == 0}
+    objective = next(iter(archive.meta("objectives", {"fitness": "min"})))
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["generation", "number", "fate", "reason", "origin", "size", objective, "status", "loss"])
+    for row in archive.candidates():
+        outcome = outcomes.get(row.digest) if row.fate == "trained" else None
+        value = outcome.metrics.get(objective, "") if outcome else ""
+        status = outcome.status if outcome else ""
+        text = row.loss.partition(" = ")[2] or row.loss
+        rows.writerow([row.generation, row.number, row.fate, row.reason, row.origin, row.size, value, status, text])
+    return out.getvalue()
+
+
+def source_lines(rows: Sequence[SourceRow]) -> list[str]:
+    """What `lossgen data` lists."""
+    width = max(len(row.name) for row in rows)
+    return [f"{row.name:<{width}}  {row.state:<8}  {row.contents}  {row.where}".rstrip() for row in rows]
+
+
+def run_lines(root: Path) -> list[str]:
+    """A line a run under a folder, oldest first."""
+    found = []
+    for path in sorted(root.glob(f"*/{CONFIG}")):
+        try:
+            with open_run(path.parent, locked=False) as run:
+                found.append(f"{run.name:<40}  {run.config.kind:<8} {_state(run)}")
+        except InputError as error:
+            found.append(f"{path.parent.name:<40}  {error}")
+    return found
+
+
+def _state(run: Run) -> str:
+    result = run.archive.meta("result")
+    trained = len(run.archive.outcomes())
+    if not run.archive.meta("finished", False):
+        return f"unfinished, {trained} trainings kept"
+    verdict = (result or {}).get("verdict")
+    return f"finished, {trained} trainings" + (f", {verdict['champion']}: {verdict['finding']}" if verdict else "")
+
+
+def show_lines(run: Run) -> list[str]:
+    """What `lossgen show` prints of a run."""
+    lines = [f"{run.path}: {run.config.kind}, {_state(run)}"]
+    waterfall = run.archive.waterfall()
+    if waterfall["proposed"]:
+        lines.append("candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()))
+    result = run.archive.meta("result")
+    if not result:
+        return [*lines, f"go on with: lossgen {run.config.kind} --resume {run.path}"]
+    lines.append(f"{result['metric']} after {result['steps']} steps:")
+    for row in result["results"]:
+        value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
+        lines.append(f"  {row['name']:<20} {row['part']:<10} {value:<20} {row['loss'].partition(' = ')[2]}".rstrip())
+    if result["verdict"]:
+        lines.append(result["verdict"]["sentence"])
+    return lines
