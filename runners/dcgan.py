@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -111,7 +112,7 @@ def main() -> None:
     @click.option("--data-dir", default=None, help="folder that data names are looked up in")
     @click.option("--download", is_flag=True, help="fetch the data set if it is absent")
     @click.option("--seed", default=0, type=click.IntRange(min=0))
-    @click.option("--steps", default=1500, type=click.IntRange(min=1), help="generator updates")
+    @click.option("--steps", default=2000, type=click.IntRange(min=1), help="generator updates")
     @click.option("--device", default="cpu")
     @click.option("--out", default="dcgan-out", type=click.Path(path_type=Path), help="folder to write to")
     def command(
@@ -120,6 +121,10 @@ def main() -> None:
     ) -> None:  # fmt: skip
         source = load_argument(loss)
         runner = DCGAN(checked(options))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
         preparation = runner.prepare(DataSpec(data, root=data_dir, download=download), device)
         for note in preparation.notes:
             click.echo(note)
@@ -133,19 +138,17 @@ def main() -> None:
             "seed": seed, "metrics": dict(outcome.metrics), "curve": [list(point) for point in outcome.curve],
             "seconds": round(outcome.seconds, 2), "protocol": preparation.protocol,
         }  # fmt: skip
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
+        (out / "metrics.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        written = [out / "metrics.json", *outcome.files.values()]
         if "samples" in outcome.files:
-            import numpy as np
-
             picture = Image.fromarray(grid(np.load(outcome.files["samples"])["images"]))
-            scale = max(1, 448 // picture.width)
-            picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(
-                out / "samples.png"
-            )
+            scale = max(1, 560 // picture.width)
+            enlarged = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+            enlarged.save(out / "samples.png")
+            written.insert(0, out / "samples.png")
         said = ", ".join(f"{name} {value:.3g}" for name, value in outcome.metrics.items()) or outcome.reason
         click.echo(f"{outcome.status} at step {outcome.step} after {outcome.seconds:.1f} s: {said}")
-        click.echo(f"wrote {', '.join(sorted(str(path) for path in out.iterdir() if path.is_file()))}")
+        click.echo("wrote " + "\n      ".join(map(str, written)))
 
     for name, field in reversed(Options.model_fields.items()):
         command = click.option(f"--{name.replace('_', '-')}", default=field.default, help=field.description)(command)

@@ -1,0 +1,130 @@
+"""The DCGAN runner: as a plug-in, by the protocol, and as a script."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossgen.codegen.load import load_argument
+from lossgen.errors import InputError
+from lossgen.gan import features
+from lossgen.resources import resource_dir
+from lossgen.runner import Budget, DataSpec, Member, Runner, RunnerFile, find_runner
+
+FLAGS_OF_THE_ENGINE = {
+    "runner", "data", "space", "population", "generations", "steps", "seeds", "time_limit", "workers", "seed", "device",
+    "out", "resume", "generated", "image_size", "fit", "data_dir", "download",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOSSGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setitem(features.TRAINING, "steps", 60)
+        yield
+
+
+@pytest.fixture(scope="module")
+def found() -> RunnerFile:
+    return find_runner("dcgan")
+
+
+@pytest.fixture(scope="module")
+def runner(found: RunnerFile) -> Runner:
+    runner = found.cls(found.cls.options(n_samples=128, width=8))
+    runner.prepare(DataSpec("digits"), "cpu")
+    return runner
+
+
+def member(name: str = "bce", seed: int = 0, **condition: float) -> Member:
+    return Member(name, load_argument(name).source, (seed,), condition)
+
+
+def unlabelled(folder: Path) -> Path:
+    """An .npz of noisy images without labels."""
+    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8), dtype=np.uint8)
+    np.savez(folder / "plain.npz", images=images)
+    return folder / "plain.npz"
+
+
+def test_options_are_flags(found: RunnerFile) -> None:
+    fields = found.cls.options.model_fields
+    assert not FLAGS_OF_THE_ENGINE & set(fields)
+    assert all(field.description and field.default is not None for field in fields.values())
+    with pytest.raises(InputError, match="option width"):
+        found.cls(found.cls.options.model_construct(**{**found.cls.options().model_dump(), "width": -1}))
+
+
+def test_prepare_tells_the_protocol(found: RunnerFile) -> None:
+    runner = found.cls(found.cls.options())
+    assert next(iter(runner.objectives)) == "FD[classifier]" and runner.scale_free
+    preparation = runner.prepare(DataSpec("digits"), "cpu")
+    assert runner.objectives == {"FD[classifier]": "min"}
+    protocol = json.loads(json.dumps(preparation.protocol))
+    assert protocol["data"]["size"] == 8 and protocol["n_generated"] == 1024
+    assert protocol["options"]["lr_generator"] == found.cls.options().lr_generator
+    assert any("classifier" in note for note in preparation.notes)
+
+
+def test_trains_the_zoo(runner: Runner) -> None:
+    members = [member(name) for name in ("bce", "lsgan", "hinge", "ganetic")]
+    outcomes = runner.train(members, Budget(60))
+    assert [outcome.status for outcome in outcomes] == ["ok"] * 4
+    for outcome in outcomes:
+        assert set(outcome.metrics) == {"FD[classifier]", "FD[classifier] test", "diversity"}
+        assert [step for step, _ in outcome.curve] == [45, 50, 60]
+        assert outcome.seconds > 0 and not outcome.files
+
+
+def test_condition_takes_the_place_of_options(runner: Runner) -> None:
+    plain, same, other = runner.train(
+        [member(), member(lr_generator=runner.options().lr_generator), member(lr_generator=1e-4)], Budget(30)
+    )
+    assert plain.metrics == same.metrics != other.metrics
+    with pytest.raises(InputError, match="option no_such_thing"):
+        runner.train([member(no_such_thing=1.0)], Budget(30))
+    with pytest.raises(InputError, match="option lr_generator"):
+        runner.train([member(lr_generator=-1.0)], Budget(30))
+
+
+def test_random_features_without_labels(found: RunnerFile, tmp_path: Path) -> None:
+    runner = found.cls(found.cls.options(n_samples=128, width=4, batch_size=16))
+    preparation = runner.prepare(DataSpec(str(unlabelled(tmp_path))), "cpu")
+    assert runner.objectives == {"FD[random]": "min"}
+    assert any("random network" in note for note in preparation.notes)
+    assert "FD[random]" in runner.train([member()], Budget(40))[0].metrics
+
+
+def test_absent_device(found: RunnerFile) -> None:
+    with pytest.raises(InputError, match="'nonsense' is not available"):
+        found.cls(found.cls.options()).prepare(DataSpec("digits"), "nonsense")
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(resource_dir("runners") / "dcgan.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_script_draws(tmp_path: Path) -> None:
+    """As a script it trains, writes a picture and the numbers, and says where."""
+    out = tmp_path / "out"
+    data, small = ("--data", str(unlabelled(tmp_path))), ("--width", "8", "--n-samples", "128")
+    ran = script("--loss", "ganetic", *data, "--steps", "60", *small, "--out", str(out))
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads((out / "metrics.json").read_text())
+    assert report["status"] == "ok" and report["schema"] == 1 and report["metrics"]["FD[random]"] > 0
+    with Image.open(out / "samples.png") as picture:
+        assert min(picture.size) >= 8 * 8
+    assert str(out / "samples.png") in ran.stdout
+
+
+def test_script_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+    ran = script("--loss", "bce", "--width", "0", "--out", str(tmp_path / "out"))
+    assert ran.returncode == 2 and "option width" in ran.stderr and "Traceback" not in ran.stderr
+    assert not (tmp_path / "out").exists()
