@@ -3,6 +3,7 @@
 A loss acts on a GAN through its score-gradients alone, so they are all that is looked at, on a grid of scores.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,9 @@ STEEP = 1e3
 """A gradient this many times the largest near score 0, anywhere on the grid, is an explosion."""
 LARGEST = 1e12
 """Largest magnitude of a value or gradient: beyond, float32 training has no digits left."""
+GAP = 0.1
+"""Real, and the generator's aim, must settle this much above fake in y_pred. Of losses below it hardly one in twenty
+trains, of those above it nearly half do (benchmarks/screen.py)."""
 NO_GRADIENT = 1e-9
 SAME_CURVE = 1e-6
 AT_REST = 1e-6
@@ -129,8 +133,12 @@ def _reason(gradient: Array, largest: Array, settles: tuple[float, float, float]
     for role, size, centre in zip(ROLES, largest, near, strict=True):
         if size > STEEP * centre:
             return Rejection.EXPLODES, f"{role}: gradient {size:.3g} on the grid, {centre:.3g} near score 0"
-    if real <= fake:
-        return Rejection.WRONG_WAY, f"real settles at score {real:.3g}, fake at {fake:.3g}"
-    if generator <= fake:
-        return Rejection.WRONG_WAY, f"the generator settles at score {generator:.3g}, fake at {fake:.3g}"
+    for name, at in (("real", real), ("the generator", generator)):
+        if _probability(at) - _probability(fake) < GAP:
+            where = f"{name} settles at p = {_probability(at):.3g}, fake at {_probability(fake):.3g}"
+            return Rejection.WRONG_WAY, where if at <= fake else f"{where}, less than {GAP:g} above"
     return None, ""
+
+
+def _probability(score: float) -> float:
+    return 1.0 / (1.0 + math.exp(-score))

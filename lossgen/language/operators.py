@@ -89,6 +89,8 @@ def _call(name: str) -> Emit:
 
 def clamped_magnitude(arg: Code, enclosure: Interval) -> Code:
     """Source of max(|arg|, EPS), with neither the absolute value nor the clamp where it cannot act."""
+    if enclosure.lo == enclosure.hi:
+        return Code(repr(total.magnitude(enclosure.lo)))
     text = arg
     if enclosure.lo < 0.0:
         text = Code(f"torch.abs({arg.text})")
@@ -107,7 +109,10 @@ def _of_magnitude(name: str) -> Emit:
 def _emit_div(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
     top, bottom = args
     enclosure = intervals[1]
-    if enclosure.lo >= EPS or enclosure.hi <= -EPS:
+    if enclosure.lo == enclosure.hi:
+        value = total.divisor(enclosure.lo)
+        guarded = Code(repr(value), UNARY if value < 0.0 else ATOM)
+    elif enclosure.lo >= EPS or enclosure.hi <= -EPS:
         guarded = bottom
     elif enclosure.lo >= 0.0:
         guarded = Code(f"{bottom.inside(ATOM)}.clamp(min=EPS)")

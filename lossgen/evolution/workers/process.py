@@ -78,20 +78,18 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
     from lossgen.language.parser import parse_loss
 
     started = time.monotonic()
-    if task.loss and task.member.source not in verified:
-        try:
-            verify_module(parse_loss(task.loss), task.member.source)
-        except CheckError as error:
-            return Outcome("crashed", reason=f"ill-conditioned: {error}", seconds=time.monotonic() - started)
-        verified.add(task.member.source)
-
     def on_step(_: int, step: int) -> None:
         write(channel, {"event": "step", "key": task.key, "step": step})
 
     try:
+        if task.member.source not in verified:
+            verify_module(parse_loss(task.loss), task.member.source)
+            verified.add(task.member.source)
         (outcome,) = runner.train([task.member], Budget(task.steps, task.keep, on_step))
     except InputError:
         raise
+    except CheckError as error:
+        return Outcome("crashed", reason=f"ill-conditioned: {error}", seconds=time.monotonic() - started)
     except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is this member's outcome
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
