@@ -39,7 +39,7 @@ class Options(BaseModel):
     normalisation: Literal["none", "batch", "group"] = Field("none", description="normalisation in the discriminator")
     batch_size: int = Field(64, ge=2, le=4096, description="images in a batch")
     lr_generator: float = Field(3e-3, gt=0, le=1, description="Adam's learning rate of the generator")
-    lr_discriminator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
+    lr_discriminator: float = Field(3e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay rate of the gradient's square")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="decay a step of the generator's running mean")
@@ -112,7 +112,7 @@ def main() -> None:
     @click.option("--data-dir", default=None, help="folder that data names are looked up in")
     @click.option("--download", is_flag=True, help="fetch the data set if it is absent")
     @click.option("--seed", default=0, type=click.IntRange(min=0))
-    @click.option("--steps", default=2000, type=click.IntRange(min=1), help="generator updates")
+    @click.option("--steps", default=1500, type=click.IntRange(min=1), help="generator updates")
     @click.option("--device", default="cpu")
     @click.option("--out", default="dcgan-out", type=click.Path(path_type=Path), help="folder to write to")
     def command(

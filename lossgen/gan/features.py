@@ -28,7 +28,7 @@ from lossgen.gan.streams import Batches, one_thread, stream
 from lossgen.resources import cache_dir
 
 KIND = "lossgen extractor"
-VERSION = 1  # to be raised with any change of network or training: older files are then no longer found
+VERSION = 1  # to be raised when training changes in a way that TRAINING does not say: older files are then not found
 TRAINING: dict[str, Any] = {"optimiser": "adam", "steps": 600, "batch": 128, "lr": 2e-3, "seed": 20240617}
 CHUNK = 256  # images through the extractor at a time
 
@@ -111,8 +111,7 @@ def load_extractor(data: Dataset) -> Extractor:
     why_random = _why_no_classifier(data)
     kind: Literal["classifier", "random"] = "random" if why_random else "classifier"
     recipe = {
-        "version": VERSION, "kind": kind, "data": data.digest, "training": TRAINING, "features": classifier.FEATURES,
-        "size": data.size, "channels": data.channels, "classes": _classes(data),
+        "version": VERSION, "kind": kind, "data": data.digest, "training": TRAINING, "network": repr(_empty(data)),
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     path = cache_dir() / "extractors" / f"{kind}-{key[:16]}.pt"

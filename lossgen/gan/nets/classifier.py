@@ -19,11 +19,12 @@ class Classifier(nn.Module):
 
     def __init__(self, size: int, channels: int, classes: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU()]
-        width, side = 32, size
+        width, side = 16, size
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         while side > 4:
-            layers += [nn.Conv2d(width, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-            width, side = 64, (side + 1) // 2
+            wider = min(2 * width, 64)
+            layers += [nn.Conv2d(width, wider, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(wider), nn.ReLU()]
+            width, side = wider, (side + 1) // 2
         self.embed = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(width * side * side, FEATURES, bias=False),
             nn.BatchNorm1d(FEATURES, affine=False),
