@@ -1,0 +1,39 @@
+# `make evolve` and `make test` are all that a newcomer needs: each sets up .venv first where it is missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install evolve test check bench dispatch
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lossgen needs Python 3.11 or later: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# The main job. ARGS takes its flags: make evolve ARGS="--data mnist --time-limit 15m"
+evolve: install
+	$(BIN)/lossgen evolve $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m lossgen.kernel.generate --check
+	$(BIN)/lossgen compile --check
+
+# Write lossgen/kernel/_dispatch.py anew, after a change of the operator table.
+dispatch: install
+	$(BIN)/python -m lossgen.kernel.generate
+
+bench: install
+	$(BIN)/python benchmarks/screen.py
