@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from lark import Lark
-from lark.exceptions import LarkError, UnexpectedInput
+from lark.exceptions import LarkError
 from lark.grammar import NonTerminal, Terminal
 
 from lossgen.errors import InputError
@@ -179,11 +179,8 @@ def read_space(text: str, name: str, source: str) -> Space:
     """
     try:
         rules = Lark(text, parser="earley").rules
-    except UnexpectedInput as error:
-        what = "not a Lark grammar"
-        raise LossSyntaxError(what, text, error.line, error.column, "a rule such as: expr: …", source) from None
     except LarkError as error:
-        raise InputError(f"{source}: not a Lark grammar: {str(error).splitlines()[0]}") from None
+        raise _not_a_grammar(error, text, source) from None
     weights, constants = _directives(text, source)
     productions: dict[str, list[Production]] = {}
     passed_on: dict[str, list[str]] = {}
@@ -206,6 +203,13 @@ def read_space(text: str, name: str, source: str) -> Space:
         if min_depth[type_] == math.inf:
             raise _misuse(f"{type_} never ends: each of its alternatives needs {type_} again", text, source, type_)
     return Space(name, text, "start", productions, {t: int(d) for t, d in min_depth.items()})
+
+
+def _not_a_grammar(error: LarkError, text: str, source: str) -> LossSyntaxError:
+    place = re.search(r"at line (\d+),? col(?:umn)? (\d+)", str(error))
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    what = f"not a Lark grammar: {str(error).splitlines()[0]}"
+    return LossSyntaxError(what, text, line, column, "rules such as: expr: … -> add", source)
 
 
 def _check_alias(alias: str, operands: tuple[str, ...], text: str, source: str) -> None:

@@ -1,0 +1,215 @@
+"""Whole searches on a runner that trains nothing: equal for any number of workers, across kills and resumes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOY = Path(__file__).parents[1] / "toy_runner.py"
+SMALL = ["--population", "4", "--generations", "3", "--verify-seeds", "3", "--steps", "10"]
+
+
+def lossgen(*args: str | Path, cwd: Path, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "lossgen", *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def search(cwd: Path, out: str, *more: str) -> str:
+    return lossgen("evolve", "--runner", TOY, *SMALL, "--out", out, *more, cwd=cwd)
+
+
+def record(cwd: Path, run: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lossgen("show", run, "--json", cwd=cwd))
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cwd = tmp_path_factory.mktemp("search")
+    search(cwd, "run", "--workers", "1", "--pause", "0.1")
+    return cwd
+
+
+def test_a_search_ends_with_all_that_it_promises(undisturbed: Path) -> None:
+    run = undisturbed / "run"
+    summary = json.loads((run / "summary.json").read_text())
+    (champion,) = summary["champions"]
+    assert {"name", "loss", "file", "metric", "mean", "std", "seeds"} <= champion.keys()
+    assert (undisturbed / champion["file"]).read_text().startswith('r"""' + champion["name"])
+    assert {b["name"] for b in summary["baselines"]} == {"BCE", "LSGAN", "Hinge", "GANetic"}
+    assert all(b["seeds"] == 3 for b in summary["baselines"])
+    waterfall = summary["waterfall"]
+    assert waterfall["trained"] == 12
+    assert waterfall["proposed"] == sum(n for fate, n in waterfall.items() if fate != "proposed")
+    for name in ("run.toml", "archive.sqlite", "hall_of_fame.csv", "champion.png", "progress.png", "box_plot.png"):
+        assert (run / name).stat().st_size > 0
+
+
+def test_the_champion_was_best_in_the_search_and_is_judged_on_fresh_seeds(undisturbed: Path) -> None:
+    found = record(undisturbed, "run")
+    searched = {o["loss"]: o["metrics"]["distance"] for o in found["outcomes"] if o["stage"] == "search"}
+    best = min(searched, key=searched.__getitem__)
+    text = next(c["loss"] for c in found["candidates"] if c["loss"].startswith(f"loss Evolved_{best[:8]}("))
+    (champion,) = [r for r in found["result"]["results"] if r["part"] == "champion"]
+    source = Path(undisturbed, json.loads((undisturbed / "run/summary.json").read_text())["champions"][0]["file"])
+    assert f"Searched as: {text.partition(' = ')[2]}" in source.read_text()
+    assert champion["seeds"] == 3
+    stages = {o["stage"] for o in found["outcomes"]}
+    assert stages == {"search", "verify"}
+
+
+def test_two_workers_find_what_one_finds(undisturbed: Path, tmp_path: Path) -> None:
+    search(tmp_path, "other-name", "--workers", "2", "--pause", "0.1")
+    assert record(tmp_path, "other-name") == record(undisturbed, "run")
+
+
+def test_another_seed_finds_something_else(undisturbed: Path, tmp_path: Path) -> None:
+    search(tmp_path, "run", "--seed", "1", "--pause", "0.1")
+    assert record(tmp_path, "run")["candidates"] != record(undisturbed, "run")["candidates"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_stopped_resumes_to_the_same_end(undisturbed: Path, tmp_path: Path, how: signal.Signals) -> None:
+    marks = tmp_path / "marks"
+    command = [sys.executable, "-m", "lossgen", "evolve", "--runner", str(TOY), *SMALL, "--out", "run"]
+    process = subprocess.Popen(
+        [*command, "--pause", "0.1", "--marks", str(marks)],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not marks.exists() or len(marks.read_text().splitlines()) < 9:  # three of these are trials of the timing
+        assert time.monotonic() < deadline, "the run does not get anywhere"
+        time.sleep(0.02)
+    process.send_signal(how)
+    out, _ = process.communicate(timeout=60)
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert "--resume run" in out
+    assert len(record(tmp_path, "run")["outcomes"]) >= 3, "nothing of the stopped run was kept"
+    lossgen("evolve", "--resume", "run", "--workers", "2", cwd=tmp_path)
+    ours, theirs = record(tmp_path, "run"), record(undisturbed, "run")
+    for found in (ours, theirs):
+        found["config"]["options"].pop("marks")
+        found["protocol"]["options"].pop("marks")
+    assert ours == theirs
+    trained = [line for line in marks.read_text().splitlines() if "(0, 3, 0)" not in line]
+    repeated = len(trained) - len(set(trained))
+    assert repeated <= 2, "what was finished was trained again"
+
+
+def test_a_finished_run_resumes_without_training(undisturbed: Path) -> None:
+    before = record(undisturbed, "run")
+    out = lossgen("evolve", "--resume", "run", cwd=undisturbed)
+    assert "all retrained on 3 fresh seeds" in out
+    assert record(undisturbed, "run") == before
+
+
+def test_a_worker_that_dies_once_costs_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    search(tmp_path, "run", "--misbehave", "die-once", "--marks", str(tmp_path / "marks"), "--pause", "0.1")
+    ours, theirs = record(tmp_path, "run"), record(undisturbed, "run")
+    assert ours["outcomes"] == theirs["outcomes"]
+
+
+@pytest.mark.parametrize(
+    ("misbehaviour", "status", "reason"),
+    [("die", "crashed", "died twice (exit code 7)"), ("raise", "crashed", "RuntimeError: the toy is broken"),
+     ("hang", "timeout", "time limit")],
+)  # fmt: skip
+def test_misbehaviour_is_an_outcome_and_the_search_goes_on(
+    tmp_path: Path, misbehaviour: str, status: str, reason: str
+) -> None:
+    more = ["--population", "1", "--generations", "2", "--verify-seeds", "2", "--timeout", "2"]
+    out = search(tmp_path, "run", "--misbehave", misbehaviour, *more)
+    found = record(tmp_path, "run")
+    assert [o["status"] for o in found["outcomes"] if o["stage"] == "search"] == [status] * 2
+    assert all(reason in o["reason"] for o in found["outcomes"])
+    assert found["reproducible"] is (status != "timeout")
+    assert "no loss of this search beats the baselines" in out
+
+
+def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    command = [sys.executable, "-m", "lossgen", "evolve", "--runner", str(TOY), *SMALL, "--out", "run"]
+    process = subprocess.Popen(
+        [*command, "--misbehave", "hang", "--marks", str(marks)], cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not marks.exists() or len(marks.read_text().splitlines()) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = _children(process.pid)
+    assert children
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "a worker outlived its driver"
+        time.sleep(0.05)
+
+
+def test_a_second_process_on_the_same_run_is_refused(undisturbed: Path) -> None:
+    from filelock import FileLock
+
+    with FileLock(undisturbed / "run" / ".lock"):
+        done = subprocess.run(
+            [sys.executable, "-m", "lossgen", "evolve", "--resume", "run"],
+            cwd=undisturbed, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "another process is working on it" in done.stderr
+
+
+def test_a_changed_runner_file_is_refused(tmp_path: Path) -> None:
+    runner = tmp_path / "mine.py"
+    runner.write_text(TOY.read_text())
+    lossgen("evolve", "--runner", runner, *SMALL[:4], "--verify-seeds", "2", "--out", "run", cwd=tmp_path)
+    runner.write_text(TOY.read_text() + "\n# changed\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "lossgen", "evolve", "--resume", "run"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "has changed since the run began" in done.stderr
+
+
+def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
+    args = ["evolve", "--runner", TOY, "--population", "8", "--generations", "40", "--verify-seeds", "2", "--steps"]
+    out = lossgen(*args, "10", "--pause", "0.2", "--time-limit", "12s", "--out", "run", cwd=tmp_path)
+    found = record(tmp_path, "run")
+    assert "fresh seeds" in out
+    assert found["reproducible"] is False
+    assert found["finished"] is True
+    assert 0 < sum(o["stage"] == "search" for o in found["outcomes"]) < 320
+
+
+def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> None:
+    name = json.loads((undisturbed / "run/summary.json").read_text())["champions"][0]["file"]
+    mine = tmp_path / "generated" / Path(name).name
+    mine.parent.mkdir()
+    mine.write_text("mine\n")
+    search(tmp_path, "run", "--pause", "0.1")
+    assert mine.read_text() == "mine\n"
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        pytest.skip("needs /proc to find the workers")
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
