@@ -20,11 +20,16 @@ Command = Callable[..., Any]
 class RunnerCommand(click.Command):
     """A command that has the options of the runner which --runner names as flags of its own."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.own = list(self.params)
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
+        self.params = list(self.own)
         if _given(args, "--resume") is None:  # a run that goes on has its options already
-            self.params = [*self.params, *_runner_flags(_given(args, "--runner") or "dcgan", self.params)]
+            self.params += _runner_flags(_given(args, "--runner") or "dcgan", self.own)
         return super().make_context(info_name, args, parent, **extra)
 
 

@@ -29,12 +29,12 @@ def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, che
         losses = tuple(str(path) for path in sorted(Path("generated").glob("*.loss")))
         if not losses:
             raise InputError("compile: give a LOSS, or run it where ./generated holds .loss files")
-    if len(losses) > 1 and (name or output):
+    if len(losses) > 1 and (name is not None or output):
         raise InputError("compile: --name and -o belong to a single LOSS")
     stale = []
     for text in losses:
         loss = load_argument(text, trust).loss
-        loss = loss.renamed(name) if name else loss
+        loss = loss.renamed(name) if name is not None else loss
         source = emit_torch(loss)
         is_file = text.endswith(".loss") and Path(text).is_file()
         target = output or (Path(text).with_suffix(".py") if is_file else None)

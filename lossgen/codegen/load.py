@@ -1,6 +1,7 @@
 """Source text to live modules, and the LOSS argument of every command to source text."""
 
 import ast
+import os
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +72,15 @@ def load_argument(text: str, trust: bool = False) -> NamedSource:
     Raises:
         InputError: none of these, or a `.py` file whose body is not what its docstring's loss is emitted as.
     """
-    path = Path(text) if len(text) < 1000 and "\n" not in text and "\0" not in text else None
-    if path is not None and path.suffix in (".loss", ".py") and not path.exists():
+    path = Path(text)
+    exists = os.path.exists(text)  # noqa: PTH110  unlike Path.exists it takes any text for an answer
+    if not exists and text.endswith((".loss", ".py")) and "\n" not in text:
         raise InputError(f"loss {text}: no such file")
-    if path is not None and path.is_file():
+    if exists and path.is_file():
         return _from_file(path, trust)
-    if path is not None and path.is_dir() and path.suffix:
+    if exists and path.suffix in (".loss", ".py"):
         raise InputError(f"loss {text}: is a folder; give a .loss or .py file")
-    if text.isidentifier() and (zoo_dir() / f"{text}.loss").is_file():
+    if text.isidentifier() and (zoo_dir() / f"{text[:100]}.loss").is_file():
         return _from_file(zoo_dir() / f"{text}.loss", trust)
     try:
         loss = parse_loss(text)

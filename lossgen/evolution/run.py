@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,7 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
     """
     if path.is_file():
         raise InputError(f"--out {path}: is a file; give a folder")
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(entry.name != ".lock" for entry in path.iterdir()):
@@ -101,8 +103,17 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
             archive = Archive(path / ARCHIVE)
             try:
                 yield Run(path, config, archive)
+            except InputError:
+                made = made and not archive.outcomes()
+                raise
+            else:
+                made = False
             finally:
                 archive.close()
+    except InputError:
+        if made:  # refused before anything was trained: leave no folder behind
+            shutil.rmtree(path, ignore_errors=True)
+        raise
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror or error}") from None
 

@@ -122,7 +122,7 @@ def test_a_malformed_space_says_what_and_where(text: str, message: str, line: in
 
 
 def test_an_unknown_nonterminal_is_refused() -> None:
-    with pytest.raises(InputError, match="bad.lark"):
+    with pytest.raises(InputError, match=r"bad\.lark"):
         read_space('start: "neg" nowhere -> neg', "bad", "bad.lark")
 
 

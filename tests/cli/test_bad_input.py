@@ -1,0 +1,245 @@
+"""Bad input of any kind ends in one clear line that says what, where and what to do: exit code 2, no traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossgen.cli import main
+
+TOY = str(Path(__file__).parents[1] / "toy_runner.py")
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOSSGEN_DATA", raising=False)
+
+    def run(*args: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+def refused(result: tuple[int, str, str], *words: str, lines: int = 1) -> None:
+    code, out, err = result
+    said = [line for line in err.splitlines() if line.strip()]
+    assert code == 2, out + err
+    assert "Traceback" not in out + err
+    assert err.startswith("error: "), err
+    assert len(said) <= lines, err
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sqr(y_pred)", ["unknown operator 'sqr'", "expected sqrt"]),
+        ("(y_pred + 1", ["ends too early", "expected )"]),
+        ("y_pred + 1)", ["unexpected ')'", "line 1, column 11"]),
+        ("y_pred +", ["ends too early"]),
+        ("sqrt(" * 101 + "y_pred" + ")" * 101, ["deeper than 100"]),
+        ("+".join(["y_pred"] * 501), ["nested deeper"]),
+        ("loss 3(y_pred) = y_pred", ["line 1, column 6"]),
+        ("loss class(y_pred) = y_pred", ["not a class name"]),
+        ("loss A;import os(y_pred) = y_pred", ["unexpected character ';'"]),
+        ("1e400 * y_pred", ["not a finite"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "compile"])
+def test_loss_text_is_shown_with_a_caret(call: Call, command: str, text: str, words: list[str]) -> None:
+    result = call(command, text)
+    refused(result, *words, lines=4)
+    assert "^" in result[2].splitlines()[2]
+
+
+def test_empty_text_and_too_much_text(call: Call) -> None:
+    refused(call("compile", ""), "empty text")
+    refused(call("compile", " \n\t"), "empty text")
+    refused(call("compile", "y_pred + " * 9000 + "1"), "64 KiB")
+
+
+@pytest.mark.parametrize("name", ["not a name", "class", "A:\n    pass\nimport os", "torch", "print", "", "é", "x" * 65])
+def test_names_that_cannot_be_a_class(call: Call, name: str) -> None:
+    refused(call("compile", "y_pred", "--name", name), "name")
+
+
+def test_files_that_are_no_losses(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "binary.loss").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "plain.py").write_text("print('hello')\n")
+    (tmp_path / "broken.py").write_text("def (\n")
+    (tmp_path / "folder.loss").mkdir()
+    refused(call("inspect", "nowhere.loss"), "no such file")
+    refused(call("inspect", "binary.loss"), "not a text file")
+    refused(call("inspect", "plain.py"), "holds no loss")
+    refused(call("inspect", "broken.py"), "not a Python file")
+    refused(call("inspect", "folder.loss"), "folder")
+    refused(call("inspect", "nosuchzoo"), "not in the zoo", "ganetic")
+
+
+def test_a_changed_body_is_not_run(call: Call, tmp_path: Path) -> None:
+    code, out, _ = call("compile", "hinge")
+    assert code == 0
+    (tmp_path / "h.py").write_text(out + "\nopen('was-run', 'w')\n")
+    refused(call("inspect", "h.py"), "--trust")
+    refused(call("compare", "h.py"), "--trust")
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--population", "-3"], ["--population", "-3"]),
+        (["--population", "many"], ["--population", "many"]),
+        (["--generations", "0"], ["--generations"]),
+        (["--verify-seeds", "1"], ["--verify-seeds"]),
+        (["--seed", "-1"], ["--seed"]),
+        (["--time-limit", "soon"], ["--time-limit", "15m"]),
+        (["--time-limit", "0s"], ["--time-limit"]),
+        (["--no-such-flag"], ["--no-such-flag"]),
+        (["--fit", "squeeze"], ["--fit", "pad"]),
+        (["--lr-generator", "-1"], ["--lr-generator", "greater than 0"]),
+        (["--width", "wide"], ["--width", "integer"]),
+        (["--space", "nowhere"], ["space nowhere", "ganetic"]),
+        (["--runner", "nowhere"], ["runner nowhere", "dcgan"]),
+        (["--runner", "nowhere.py"], ["runner nowhere.py", "no such file"]),
+        (["--seed-loss", "hinge"], ["outside the search space"]),
+        (["--seed-loss", "nosuch"], ["not in the zoo"]),
+        (["--resume", "nowhere"], ["run nowhere", "not found"]),
+    ],
+)
+def test_flags_of_evolve(call: Call, tmp_path: Path, flags: list[str], words: list[str]) -> None:
+    refused(call("evolve", *flags), *words)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def (:\n", ["line 1", "syntax error"]),
+        ("import nosuchmodule\n", ["does not load", "nosuchmodule"]),
+        ("x = 1\n", ["holds no class"]),
+        (Path(TOY).read_text() + "\nclass Second(Toy):\n    pass\n", ["several classes", "Second"]),
+        (Path(TOY).read_text().replace("pause: float", "population: float"), ["population", "clashes"]),
+    ],
+)
+def test_runner_files(call: Call, tmp_path: Path, text: str, words: list[str]) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    refused(call("evolve", "--runner", "mine.py"), *words)
+    assert not (tmp_path / "runs").exists()
+
+
+def small(*more: str) -> list[str]:
+    return ["evolve", "--population", "1", "--generations", "1", "--steps", "2", "--verify-seeds", "2", *more]
+
+
+def folder_of(path: Path, *pictures: np.ndarray) -> str:
+    path.mkdir()
+    for i, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(path / f"{i}.png")
+    return str(path)
+
+
+def test_data_that_cannot_be_used(call: Call, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (16, 16), dtype=np.uint8) for _ in range(8)]
+    refused(call(*small("--data", "nowhere")), "nowhere", "digits")
+    refused(call(*small("--data", "mnist", "--data-dir", str(tmp_path))), "--download")
+    (tmp_path / "empty").mkdir()
+    refused(call(*small("--data", "./empty")), "empty")
+    unreadable = folder_of(tmp_path / "unreadable", *noise)
+    (tmp_path / "unreadable" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    refused(call(*small("--data", unreadable)), "3.png")
+    (tmp_path / "unreadable" / "3.png").write_bytes(b"")
+    refused(call(*small("--data", unreadable)), "3.png")
+    constant = folder_of(tmp_path / "constant", *[np.full((16, 16), 7, np.uint8)] * 8)
+    refused(call(*small("--data", constant)), "constant")
+    images = np.ones((9, 8, 8), np.float32)
+    images[3, 2, 2] = np.nan
+    np.savez(tmp_path / "nan.npz", images=images)
+    refused(call(*small("--data", str(tmp_path / "nan.npz"))), "NaN")
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04rubbish")
+    refused(call(*small("--data", str(tmp_path / "bad.npz"))), "bad.npz")
+    assert not list((tmp_path / "runs").glob("*")), "a refused run left its folder behind"
+
+
+def test_a_device_that_is_not_there(call: Call) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    refused(call(*small("--device", "cuda")), "cuda", "cpu")
+    refused(call(*small("--device", "toaster")), "toaster")
+
+
+def test_output_that_is_in_the_way_is_left_alone(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    refused(call(*small("--out", "file")), "--out file", "folder")
+    refused(call(*small("--out", "full")), "not empty")
+    refused(call(*small("--generated", "file")), "--generated file")
+    assert (tmp_path / "file").read_text() == "mine"
+    assert os.listdir(tmp_path / "full") == ["thesis.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_output(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "sealed").mkdir(mode=0o500)
+    refused(call(*small("--out", "sealed/run")), "sealed")
+    refused(call(*small("--generated", "sealed/found")), "--generated")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "x.py").symlink_to("/dev/full")
+    (tmp_path / "x.tmp").symlink_to("/dev/full")
+    refused(call("compile", "hinge", "-o", "x.py"), "No space left")
+
+
+def test_archives_and_configurations_that_are_damaged(call: Call, tmp_path: Path) -> None:
+    code, _, err = call(*small("--runner", TOY, "--out", "run"))
+    assert code == 0, err
+    for name, content, word in (
+        ("archive.sqlite", b"rubbish" * 999, "damaged or no archive"),
+        ("run.toml", b"= nonsense", "not a TOML file"),
+        ("run.toml", b"schema = 77\n", "schema 77"),
+        ("run.toml", b"schema = 1\nkind = 'dance'\n", "kind"),
+    ):
+        path = tmp_path / "run" / name
+        kept = path.read_bytes()
+        path.write_bytes(content)
+        refused(call("evolve", "--resume", "run"), word)
+        refused(call("show", "run"), word)
+        assert path.read_bytes() == content
+        path.write_bytes(kept)
+    refused(call("evolve", "--resume", "run", "--steps", "9"), "--steps")
+    refused(call("compare", "--resume", "run"), "lossgen evolve")
+    refused(call("evolve", "--runner", TOY, "--out", "run"), "holds a run already", "--resume run")
+
+
+def test_models_that_are_none(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(b"rubbish")
+    refused(call("sample", "m.pt", "--out", "s"), "m.pt")
+    refused(call("sample", "nowhere.pt", "--out", "s"), "no such file")
+    refused(call("sample", "m.pt"), "--out")
+
+
+def test_comparisons_that_make_no_sense(call: Call) -> None:
+    refused(call("compare"), "at least one LOSS")
+    refused(call("compare", "bce", "bce"), "each loss once")
+    refused(call("compare", "y_pred", "y_pred + 1"), "two losses are called Loss")
