@@ -80,7 +80,14 @@ class DCGAN:
         }  # fmt: skip
         images = torch.from_numpy(self.data.train.images).to(device)
         self.task = Task(images, judge, judge.n_samples, described)
-        protocol = {"data": described, **judge.protocol(), "options": self.chosen.model_dump()}
+        chosen = self.chosen
+        setting = (
+            f"Adam, learning rates {chosen.lr_generator:g} (generator), {chosen.lr_discriminator:g} (discriminator), "
+            f"betas {chosen.beta1:g} and {chosen.beta2:g}, batches of {chosen.batch_size}, width {chosen.width}"
+        )
+        protocol = {
+            "data": described, **judge.protocol(), "setting": setting, "options": chosen.model_dump(mode="json")
+        }  # fmt: skip
         return Preparation(protocol, [*self.data.notes, extractor.description()])
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:

@@ -74,13 +74,11 @@ def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
 
 
 def setting_text(protocol: Mapping[str, Any]) -> str:
-    """The optimiser setting and the rest of the runner's options, in one line."""
-    options = protocol.get("options", {})
-    shown = ", ".join(f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else
-                      f"{name.replace('_', ' ')} {value}" for name, value in options.items())  # fmt: skip
+    """The data and the optimiser setting in one line; of a runner that names no setting, its options."""
+    options = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.get("options", {}).items())
     data = protocol.get("data", {})
-    on = f"{data.get('name')} at {data.get('size')} pixels; " if data else ""
-    return f"{on}Adam; {shown}" if shown else on.rstrip("; ")
+    on = f"{data['name']} at {data['size']} pixels; " if "name" in data and "size" in data else ""
+    return on + str(protocol.get("setting", options))
 
 
 def comparison_csv(comparison: Comparison) -> str:

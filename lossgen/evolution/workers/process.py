@@ -78,6 +78,7 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
     from lossgen.language.parser import parse_loss
 
     started = time.monotonic()
+
     def on_step(_: int, step: int) -> None:
         write(channel, {"event": "step", "key": task.key, "step": step})
 

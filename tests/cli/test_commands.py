@@ -1,0 +1,128 @@
+"""The commands as people use them, on real digits and small budgets."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossgen.cli import main
+from lossgen.codegen.load import load_argument, zoo_names
+from lossgen.evolution.run import find_run
+
+TOY = str(Path(__file__).parents[1] / "toy_runner.py")
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str | Path, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
+        capfd.readouterr()
+        ended = 0
+        try:
+            main()
+        except SystemExit as end:
+            ended = int(end.code or 0)
+        out, err = capfd.readouterr()
+        assert ended == code, out + err
+        return out
+
+    return run
+
+
+def test_compile_prints_writes_and_checks(call: Call, tmp_path: Path) -> None:
+    assert call("compile", "ganetic") == (load_argument("ganetic").source)
+    (tmp_path / "mine.loss").write_text(
+        "# My own.\nloss Mine(score):\n  real: -score\n  fake: score\n  generator: -score"
+    )
+    call("compile", "mine.loss", "--check", code=1)
+    assert "class Mine" in call("compile", "mine.loss")
+    call("compile", "mine.loss", "--check")
+    assert "My own." in (tmp_path / "mine.py").read_text()
+    (tmp_path / "mine.loss").write_text(text.replace("fake: score", "fake: exp(score)"))
+    call("compile", "mine.loss", "--check", code=1)
+    call("compile", "relu(1 - score)", "--name", "Half", "-o", "half.py")
+    assert load_argument("half.py").name == "Half"
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_inspect_shows_every_loss_of_the_zoo(call: Call, name: str) -> None:
+    out = call("inspect", name)
+    assert "settles at p" in out
+    assert "screen: passed" in out
+
+
+def test_inspect_as_json_and_as_a_picture(call: Call, tmp_path: Path) -> None:
+    found = json.loads(call("inspect", "y_pred^3 + sqrt(3.985 * y_real / y_pred) + y_real - y_real", "--json"))
+    assert found["simplified"].endswith("= y_pred^3 + sqrt(3.985 * y_real / y_pred)")
+    assert found["card"]["settles"]["real"] == pytest.approx(0.7302, abs=2e-4)
+    call("inspect", "hinge", "--plot", "h.png")
+    assert np.asarray(Image.open(tmp_path / "h.png").convert("L")).std() > 10
+
+
+def test_compare_then_sample_then_look(call: Call, tmp_path: Path) -> None:
+    out = call("compare", "bce", "lsgan", "--steps", "40", "--seeds", "2", "--out", "run")
+    assert "BCE" in out and "LSGAN" in out
+    rows = list(csv.DictReader((tmp_path / "run/results.csv").open()))
+    assert [(row["loss"], row["replicate"], row["status"]) for row in rows] == [
+        ("BCE", "0", "ok"), ("BCE", "1", "ok"), ("LSGAN", "0", "ok"), ("LSGAN", "1", "ok"),
+    ]  # fmt: skip
+    results = json.loads((tmp_path / "run/summary.json").read_text())["results"]
+    assert [r["seeds"] for r in results] == [2, 2]
+    assert (tmp_path / "run/samples.png").exists() and (tmp_path / "run/box_plot.png").exists()
+
+    (model,) = (tmp_path / "run/models/BCE-0").glob("*.model.pt")
+    call("sample", model, "-n", "5", "--out", "images.npz")
+    call("sample", model, "-n", "5", "--out", "images")
+    images = np.load(tmp_path / "images.npz")["images"]
+    assert images.shape == (5, 8, 8, 1)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "images/3.png")), images[3, :, :, 0])
+    (kept,) = (tmp_path / "run/models/BCE-0").glob("*.samples.npz")
+    assert np.array_equal(np.load(kept)["images"][:5, 0], images[..., 0])
+
+    assert "LSGAN" in call("show", "run")
+    record = json.loads(call("show", "run", "--json"))
+    assert record["finished"] is True
+    assert call("compare", "--resume", "run").count("BCE") >= 1
+    assert json.loads(call("show", "run", "--json")) == record
+
+
+def test_runs_lists_and_show_finds_by_prefix(call: Call) -> None:
+    assert "no runs" in call("runs")
+    call("evolve", "--runner", TOY, "--population", "2", "--generations", "1", "--steps", "1", "--verify-seeds", "2")
+    line = call("runs")
+    name = line.split()[0]
+    assert "finished" in line
+    assert find_run(name[:10]).name == name
+    rows = list(csv.DictReader(io.StringIO(call("show", name[:10], "--csv"))))
+    assert sum(row["fate"] == "trained" for row in rows) == 2
+
+
+def test_data_lists_and_describes(call: Call, tmp_path: Path) -> None:
+    assert "digits" in call("data")
+    out = call("data", "digits")
+    assert "1797" in out
+    assert "lossgen evolve" in out
+    assert (tmp_path / "digits.png").exists()
+
+
+def test_a_seed_loss_is_the_first_candidate(call: Call) -> None:
+    small = ["--population", "2", "--generations", "1", "--steps", "1", "--verify-seeds", "2"]
+    call("evolve", "--runner", TOY, *small, "--seed-loss", "ganetic", "--out", "run")
+    first = json.loads(call("show", "run", "--json"))["candidates"][0]
+    assert first["origin"] == "seed"
+    assert first["loss"].endswith("= y_pred^3 + sqrt(3.985 * y_real / y_pred)")
+
+
+def test_the_default_commands_of_the_runner_reach_it(call: Call) -> None:
+    help_text = call("evolve", "--help")
+    assert "--lr-generator" in help_text
+    assert "--pause" in call("evolve", "--runner", TOY, "--help")
