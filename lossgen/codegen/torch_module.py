@@ -4,6 +4,7 @@ The text is what a person would write for the formula: no guard that cannot act,
 sigmoids of the score in stable form. It imports nothing but torch.
 """
 
+import ast
 import builtins
 from collections.abc import Iterator
 
@@ -39,14 +40,23 @@ def emit_torch(loss: Loss) -> str:
         parts.append("EPS = 1e-8  # divisors, roots and logarithms are guarded below this magnitude, nowhere else")
     if "divisor(" in uses:
         parts.append(_DIVISOR)
-    parts += [functions, _CLASS.replace("CLASS_NAME", loss.name).replace("CLASS_DOC", _summary(loss))]
+    parts += [functions, _CLASS.replace("CLASS_NAME", loss.name)]
     return _join(parts)
 
 
 def body_of(source: str) -> str:
-    """The source after the module's docstring: what runs."""
-    closing = source.find('"""', source.find('"""') + 3)
-    return source[closing + 3 :].replace("\r\n", "\n").strip()
+    """The source after the module's docstring: what runs. All of it where there is no docstring.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: not Python.
+    """
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    body = ast.parse(text).body
+    if not (body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)):
+        return text.strip()
+    lines = text.split("\n")
+    last, column = body[0].end_lineno or 0, body[0].end_col_offset or 0
+    return "\n".join([lines[last - 1].encode()[column:].decode(), *lines[last:]]).strip()
 
 
 def _join(parts: list[str]) -> str:
@@ -89,7 +99,7 @@ def _function(name: str, parameters: str, about: str, expression: Expression) ->
         if node in named:
             return named[node]
         if node.is_constant:
-            return Code(repr(node.value), UNARY if node.value < 0.0 else ATOM)
+            return Code(repr(node.value), UNARY if node.value < 0.0 else ATOM, node.value)
         if node.is_variable:
             return Code(node.head)
         operands = [code(operand) for operand in node.operands]
@@ -144,10 +154,6 @@ def _in_order(expression: Expression, parts: list[Expression]) -> list[Expressio
     return sorted(parts, key=order.__getitem__)
 
 
-def _summary(loss: Loss) -> str:
-    return f"{loss.name} on raw discriminator scores"
-
-
 def _docstring(loss: Loss) -> str:
     lines = [f"{loss.name}: a GAN loss for PyTorch, in one file.", "", MARKER, ""]
     lines += [f"    {line}" for line in print_loss(loss).splitlines()]
@@ -182,7 +188,7 @@ def divisor(b: Tensor) -> Tensor:
 
 _CLASS = '''\
 class CLASS_NAME(nn.Module):
-    """CLASS_DOC.
+    """CLASS_NAME on raw discriminator scores.
 
     Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
     of tensors (one a discriminator scale), which gives the mean over the list. float16 and bfloat16 scores are
@@ -208,7 +214,11 @@ class CLASS_NAME(nn.Module):
     def forward(self, score, target):
         """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
         self._check(score)
-        return self._over_scales(lambda s: loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device)), score)
+
+        def of(s):
+            return loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s))
+
+        return self._over_scales(of, score)
 
     def discriminator_loss(self, real_score, fake_score):
         """Loss of real plus loss of fake; with reduction "none" the pair (real, fake)."""

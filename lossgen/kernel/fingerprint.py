@@ -7,10 +7,14 @@ the gradient curves of real and fake are normalised together, those of the gener
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossgen.kernel.screen import Curves
 
 DIGITS = 3
+STEP = 0.5 * (5.0**0.5 - 1.0)
+"""Where, between two whole numbers, rounding steps. It is irrational: curves are full of round numbers, and one on a
+step would be rounded up or down by the last bit, which a factor on the loss changes."""
 
 
 def fingerprint(curves: Curves, scale_free: bool = True) -> str:
@@ -24,8 +28,11 @@ def fingerprint(curves: Curves, scale_free: bool = True) -> str:
     discriminator, generator = curves.gradient[:2], curves.gradient[2]
     scales = [float(np.max(np.abs(part))) or 1.0 for part in (discriminator, generator)]
     normalised = np.concatenate([discriminator.ravel() / scales[0], generator / scales[1]])
-    rounded = np.round(normalised * 10**DIGITS).astype(np.int32)
-    key = rounded.tobytes()
+    key = _rounded(normalised)
     if not scale_free:
-        key += " ".join(f"{scale:.{DIGITS - 1}e}" for scale in scales).encode()
+        key += _rounded(np.log(scales))
     return hashlib.blake2b(key, digest_size=16).hexdigest()
+
+
+def _rounded(values: NDArray[np.float64]) -> bytes:
+    return np.floor(values * 10**DIGITS + STEP).astype(np.int32).tobytes()

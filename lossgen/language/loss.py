@@ -34,7 +34,7 @@ class Loss:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if (self.label is None) != (set(self.roles) == set(ROLES)):
+        if set(self.roles) != (set(ROLES) if self.label is None else set()):
             raise ValueError("a loss has either one label expression or one expression for each of the three roles")
 
     def __hash__(self) -> int:

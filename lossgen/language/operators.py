@@ -20,10 +20,11 @@ SUM, PRODUCT, UNARY, POWER, ATOM = 1, 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Code:
-    """A piece of source text and how tightly it binds."""
+    """A piece of source text, how tightly it binds, and its value where it is a literal number."""
 
     text: str
     precedence: int = ATOM
+    number: float | None = None
 
     def inside(self, precedence: int) -> str:
         """The text, in parentheses where it binds less tightly than `precedence`."""
@@ -89,8 +90,8 @@ def _call(name: str) -> Emit:
 
 def clamped_magnitude(arg: Code, enclosure: Interval) -> Code:
     """Source of max(|arg|, EPS), with neither the absolute value nor the clamp where it cannot act."""
-    if enclosure.lo == enclosure.hi:
-        return Code(repr(total.magnitude(enclosure.lo)))
+    if arg.number is not None:
+        return Code(repr(total.magnitude(arg.number)))
     text = arg
     if enclosure.lo < 0.0:
         text = Code(f"torch.abs({arg.text})")
@@ -109,8 +110,8 @@ def _of_magnitude(name: str) -> Emit:
 def _emit_div(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
     top, bottom = args
     enclosure = intervals[1]
-    if enclosure.lo == enclosure.hi:
-        value = total.divisor(enclosure.lo)
+    if bottom.number is not None:
+        value = total.divisor(bottom.number)
         guarded = Code(repr(value), UNARY if value < 0.0 else ATOM)
     elif enclosure.lo >= EPS or enclosure.hi <= -EPS:
         guarded = bottom

@@ -47,7 +47,7 @@ class LossSyntaxError(InputError):
 
     def __init__(self, what: str, text: str, line: int, column: int, expected: str = "", source: str = "loss") -> None:
         self.line, self.column = line, column
-        lines = text.splitlines()
+        lines = text.split("\n")
         shown = lines[line - 1] if 0 < line <= len(lines) else ""
         start = max(0, column - 60)
         window = "".join(c if c.isprintable() else " " for c in shown[start : start + 100])
@@ -75,6 +75,7 @@ def parse_loss(text: str, source: str = "loss") -> Loss:
 
     Raises:
         LossSyntaxError: not in the language, or over a limit (depth 100, 1000 nodes).
+        InputError: no text, or too much of it.
     """
     if len(text.encode(errors="surrogatepass")) > MAX_TEXT:
         raise InputError(f"{source}: {len(text)} characters of loss text; at most {MAX_TEXT // 1024} KiB are read")
@@ -101,7 +102,7 @@ def _located(fault: _Misuse, text: str, source: str) -> LossSyntaxError:
 def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxError:
     expected: Iterable[str]
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        expected, what = error.accepts or error.expected, f"unexpected {error.token.value!r}"
+        expected, what = error.accepts or error.expected, f"unexpected {_quoted(error.token.value)}"
         line, column = error.line, error.column
     elif isinstance(error, UnexpectedCharacters):
         expected, what = error.allowed or set(), f"unexpected character {error.char!r}"
@@ -109,7 +110,7 @@ def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxErr
     else:
         expected = (error.accepts or error.expected) if isinstance(error, UnexpectedToken) else ()
         what = "the text ends too early"
-        lines = text.rstrip().splitlines()
+        lines = text.rstrip().split("\n")
         line, column = len(lines), len(lines[-1]) + 1
     names = sorted({_SHOWN.get(name, name) for name in expected})
     return LossSyntaxError(what, text, line, column, " or ".join(names), source)
@@ -117,7 +118,7 @@ def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxErr
 
 def _leading_comment(text: str) -> str:
     lines = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line.strip().startswith("#"):
             break
         lines.append(line.strip().lstrip("#").strip())
@@ -145,14 +146,15 @@ class _Builder(Transformer[Token, Any]):
             return variable(str(token))
         if token in FUNCTIONS:
             raise _Misuse(f"{token} is an operator", token, f"{token}(…)")
-        raise _Misuse(f"unknown variable {str(token)!r}", token, _suggest(token, VARIABLES))
+        raise _Misuse(f"unknown variable {_quoted(token)}", token, _suggest(token, VARIABLES))
 
     def call(self, token: Token, *operands: Expression) -> Expression:
         if token not in FUNCTIONS:
-            raise _Misuse(f"unknown operator {str(token)!r}", token, _suggest(token, FUNCTIONS))
+            raise _Misuse(f"unknown operator {_quoted(token)}", token, _suggest(token, FUNCTIONS))
         arity = FUNCTIONS[token].arity
         if len(operands) != arity:
-            raise _Misuse(f"{token} takes {arity} operand{'s'[: arity != 1]}, not {len(operands)}", token)
+            what = f"{token} takes {arity} operand{'s'[: arity != 1]}, not {len(operands)}"
+            raise _Misuse(what, token, f"{token}({', '.join('…' * arity)})")
         return self._checked(apply(str(token), *operands), token)
 
     def infix(self, left: Expression, token: Token, right: Expression) -> Expression:
@@ -164,7 +166,7 @@ class _Builder(Transformer[Token, Any]):
     def parameters(self, *names: Token) -> list[Token]:
         for name in names:
             if name not in VARIABLES:
-                raise _Misuse(f"unknown variable {str(name)!r}", name, _suggest(name, VARIABLES))
+                raise _Misuse(f"unknown variable {_quoted(name)}", name, _suggest(name, VARIABLES))
         return list(names)
 
     def clause(self, role: Token, expression: Expression) -> tuple[Token, Expression]:
@@ -177,9 +179,10 @@ class _Builder(Transformer[Token, Any]):
         seen: set[str] = set()
         for role, expression in clauses:
             if role in seen:
-                raise _Misuse(f"the role {role} stands twice", role)
+                raise _Misuse(f"the role {role} stands twice", role, "one clause for each of the roles")
             if "y_real" in expression.variables():
-                raise _Misuse("y_real belongs to the label form; a role has its target already", role)
+                what = "y_real belongs to the label form; a role has its target already"
+                raise _Misuse(what, role, "an expression of y_pred and score")
             seen.add(str(role))
         missing = [role for role in ROLES if role not in seen]
         if missing:
@@ -192,12 +195,14 @@ class _Builder(Transformer[Token, Any]):
         try:
             check_name(str(name))
         except InputError as error:
-            raise _Misuse(str(error), name) from None
+            raise _Misuse(str(error), name, "a name such as MyLoss") from None
         found = (
             Loss(str(name), label=body)
             if isinstance(body, Expression)
             else Loss(str(name), roles={str(role): expression for role, expression in body})
         )
+        if found.size > MAX_SIZE:
+            raise _Misuse(f"{found.size} nodes in all", name, f"at most {MAX_SIZE} nodes")
         undeclared = sorted(found.variables() - {str(p) for p in parameters})
         if undeclared:
             raise _Misuse(f"{undeclared[0]} is used but is no parameter", name, f"{name}(…, {undeclared[0]})")
@@ -207,22 +212,24 @@ class _Builder(Transformer[Token, Any]):
         return Loss(BARE_NAME, label=expression)
 
     def start(self, loss: Loss) -> Loss:
-        if loss.size > MAX_SIZE:
-            raise InputError(f"loss {loss.name}: {loss.size} nodes; at most {MAX_SIZE} are allowed")
         return loss
 
     def _number(self, token: Token, text: str) -> Expression:
         value = float(text)
         if not math.isfinite(value):
-            raise _Misuse("the constant is not a finite 64-bit number", token)
+            raise _Misuse("the constant is not a finite 64-bit number", token, "a constant of at most 1.8e308")
         return constant(value)
 
     def _checked(self, expression: Expression, token: Token) -> Expression:
         if expression.depth > MAX_DEPTH:
-            raise _Misuse(f"nested deeper than {MAX_DEPTH} levels", token)
+            raise _Misuse(f"nested deeper than {MAX_DEPTH} levels", token, f"at most {MAX_DEPTH} levels")
         if expression.size > MAX_SIZE:
-            raise _Misuse(f"more than {MAX_SIZE} nodes", token)
+            raise _Misuse(f"more than {MAX_SIZE} nodes", token, f"at most {MAX_SIZE} nodes")
         return expression
+
+
+def _quoted(word: str) -> str:
+    return repr(word[:40]) + "…" * (len(word) > 40)
 
 
 def _suggest(name: str, known: Any) -> str:

@@ -130,9 +130,10 @@ class LiveView(PlainView):
         self._waterfall: Mapping[str, int] = {}
         self._best_loss = ""
         self._doing = "starting"
-        self._finish = 0.0
         self._plan: Plan | None = None
-        self._spent: dict[str, float] = {}
+        self._spent = 0.0
+        self._timed = 0
+        self._finished = 0
         self._live = Live(self._panel(), console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -149,6 +150,7 @@ class LiveView(PlainView):
 
     def stage(self, name: str, total: int, done: int) -> None:
         super().stage(name, total, done)
+        self._finished += done
         self._doing = STAGE_NAMES.get(name, name)
         self._draw()
 
@@ -159,6 +161,9 @@ class LiveView(PlainView):
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
+        self._finished += 1
+        self._spent += outcome.seconds
+        self._timed += 1
         if stage == "search" and fitness < self.best:
             self.best, self._best_loss = fitness, loss.partition(" = ")[2] or loss
         self._draw()
@@ -168,12 +173,13 @@ class LiveView(PlainView):
         self._draw()
 
     def time_left(self) -> float | None:
-        """Seconds left in the whole run, from the plan and what is done."""
-        if self._plan is None or not self._plan.seconds:
+        """Seconds left in the whole run: by the plan, and by what trainings took as soon as some have ended."""
+        plan = self._plan
+        if plan is None:
             return None
-        total = self._plan.search_trainings + self._plan.verify_trainings
-        before = self._plan.search_trainings if self._stage == "verify" else 0
-        return self._plan.seconds * max(0.0, 1.0 - (before + self._done) / max(total, 1))
+        total = plan.search_trainings + plan.verify_trainings
+        each = self._spent / self._timed if self._timed else plan.seconds_per_training
+        return max(0, total - self._finished) * each / plan.workers
 
     def _draw(self) -> None:
         self._live.update(self._panel())

@@ -40,9 +40,8 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureF
 
 def test_compile_prints_writes_and_checks(call: Call, tmp_path: Path) -> None:
     assert call("compile", "ganetic") == (load_argument("ganetic").source)
-    (tmp_path / "mine.loss").write_text(
-        "# My own.\nloss Mine(score):\n  real: -score\n  fake: score\n  generator: -score"
-    )
+    text = "# My own.\nloss Mine(score):\n  real: -score\n  fake: score\n  generator: -score\n"
+    (tmp_path / "mine.loss").write_text(text)
     call("compile", "mine.loss", "--check", code=1)
     assert "class Mine" in call("compile", "mine.loss")
     call("compile", "mine.loss", "--check")

@@ -4,6 +4,7 @@ It reads messages from standard input and ends when that closes, in the middle o
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -95,7 +96,8 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         return Outcome("crashed", reason=reason, seconds=time.monotonic() - started)
-    return outcome
+    # A runner's own idea of its seconds is not asked for: budgets are planned with these.
+    return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 
 if __name__ == "__main__":
