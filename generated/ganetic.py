@@ -79,7 +79,11 @@ class GANetic(nn.Module):
     def forward(self, score, target):
         """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
         self._check(score)
-        return self._over_scales(lambda s: loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device)), score)
+
+        def of(s):
+            return loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s))
+
+        return self._over_scales(of, score)
 
     def discriminator_loss(self, real_score, fake_score):
         """Loss of real plus loss of fake; with reduction "none" the pair (real, fake)."""

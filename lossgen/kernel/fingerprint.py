@@ -7,7 +7,6 @@ the gradient curves of real and fake are normalised together, those of the gener
 import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lossgen.kernel.screen import Curves
 
@@ -28,11 +27,6 @@ def fingerprint(curves: Curves, scale_free: bool = True) -> str:
     discriminator, generator = curves.gradient[:2], curves.gradient[2]
     scales = [float(np.max(np.abs(part))) or 1.0 for part in (discriminator, generator)]
     normalised = np.concatenate([discriminator.ravel() / scales[0], generator / scales[1]])
-    key = _rounded(normalised)
-    if not scale_free:
-        key += _rounded(np.log(scales))
-    return hashlib.blake2b(key, digest_size=16).hexdigest()
-
-
-def _rounded(values: NDArray[np.float64]) -> bytes:
-    return np.floor(values * 10**DIGITS + STEP).astype(np.int32).tobytes()
+    key = normalised if scale_free else np.concatenate([normalised, np.log(scales)])
+    rounded = np.floor(key * 10**DIGITS + STEP).astype(np.int32)
+    return hashlib.blake2b(rounded.tobytes(), digest_size=16).hexdigest()
