@@ -1,0 +1,80 @@
+"""What a comparison concludes, from outcomes that are made up."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from lossgen.codegen.load import load_argument
+from lossgen.evolution.compare import Comparison, Contestant, judge, report_metric, summarise_outcomes
+from lossgen.evolution.session import Entry
+from lossgen.report.tables import comparison_csv, ordered, verdict_lines
+from lossgen.runner import Direction, Outcome
+
+GANETIC, BCE, HINGE = (Entry.of(load_argument(name).loss) for name in ("ganetic", "bce", "hinge"))
+
+
+def outcomes(values: Sequence[float | None]) -> list[Outcome]:
+    return [Outcome("ok", {"FD": v, "FD test": v + 1}) if v is not None else Outcome("diverged") for v in values]
+
+
+def comparison(
+    champion: Sequence[float | None], *baselines: Sequence[float | None], direction: Direction = "min"
+) -> Comparison:
+    contestants = [Contestant(GANETIC, "champion"), Contestant(BCE, "baseline"), Contestant(HINGE, "baseline")]
+    groups = dict(zip((GANETIC.digest, BCE.digest, HINGE.digest), map(outcomes, (champion, *baselines)), strict=True))
+    return summarise_outcomes("FD", direction, contestants, groups, len(champion), 10)
+
+
+LOW, MIDDLE, HIGH = [1.0, 2, 3, 4, 5, 6], [3.0, 4, 5, 6, 7, 8], [11.0, 12, 13, 14, 15, 16]
+
+
+@pytest.mark.parametrize(
+    ("champion", "direction", "finding"),
+    [
+        (LOW, "min", "no significant difference"),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "min", "better"),
+        ([21.0, 22, 23, 24, 25, 26], "min", "worse"),
+        ([21.0, 22, 23, 24, 25, 26], "max", "better"),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, None], "min", "worse"),
+        ([None] * 6, "min", "worse"),
+    ],
+)
+def test_the_finding(champion: Sequence[float | None], direction: Direction, finding: str) -> None:
+    made = comparison(champion, MIDDLE, HIGH, direction=direction)
+    verdict = judge(made, made.results[0], made.best("baseline"))
+    assert verdict is not None
+    assert verdict.baseline == ("BCE" if direction == "min" else "Hinge")
+    assert verdict.finding == finding
+    said = " ".join(verdict_lines(verdict, 128))
+    assert ("Nothing found in this run is shown to beat the baselines" in said) == (finding != "better")
+
+
+def test_the_metric_is_the_one_on_images_that_no_choice_was_made_on() -> None:
+    assert comparison(LOW, MIDDLE, HIGH).metric == "FD test"
+    assert report_metric("FD", [Outcome("ok", {"FD": 1.0})]) == "FD"
+
+
+def test_a_baseline_of_which_a_training_failed_is_not_the_best() -> None:
+    made = comparison(LOW, [0.1, 0.1, 0.1, 0.1, 0.1, None], HIGH)
+    best = made.best("baseline")
+    assert best is not None and best.name == "Hinge"
+
+
+def test_missing_trainings_make_it_interim() -> None:
+    contestants = [Contestant(BCE, "loss")]
+    assert summarise_outcomes("FD", "min", contestants, {BCE.digest: outcomes([1.0])}, 2, 10).interim
+
+
+def test_too_few_seeds_and_too_few_losses_are_said() -> None:
+    made = comparison([1.0, 2, 3], [4.0, 5, 6], [7.0, 8, 9])
+    said = " ".join(verdict_lines(judge(made, made.results[0], made.best("baseline")), 12))
+    assert "no difference could have been shown" in said
+    assert "a sample of the space" in said
+
+
+def test_tables_hold_every_training_and_put_the_best_first() -> None:
+    made = comparison(HIGH, LOW, [*MIDDLE[:5], None])
+    assert [r.name for r in ordered(made)] == ["BCE", "Hinge", "GANetic"]
+    rows = comparison_csv(made).splitlines()
+    assert len(rows) == 1 + 18
+    assert rows[-1].startswith("Hinge,baseline,5,diverged")
