@@ -71,6 +71,7 @@ class BCE(nn.Module):
         self.reduction = reduction
         self.input = input
         self._unchecked_calls = 10 if input == "score" else 0
+        self._reached_half = False
 
     def forward(self, score, target):
         """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
@@ -107,7 +108,10 @@ class BCE(nn.Module):
         return value.mean() if self.reduction == "mean" else value.sum() if self.reduction == "sum" else value
 
     def _check(self, *scores) -> None:
-        """Warn once when all inputs of the first 10 eager calls lie in [0, 1], as those after a sigmoid do."""
+        """Warn once when the first 10 eager calls look like probabilities: all in [0, 1], and not all below one half.
+
+        Raw scores of an untrained discriminator may lie in [0, 1] too, but near 0; a sigmoid's start near one half.
+        """
         if not self._unchecked_calls or torch.compiler.is_compiling():
             return
         tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
@@ -115,7 +119,8 @@ class BCE(nn.Module):
             return  # inside torch.func: values are not to be looked at
         if all(bool(((tensor >= 0.0) & (tensor <= 1.0)).all()) for tensor in tensors):
             self._unchecked_calls -= 1
-            if not self._unchecked_calls:
+            self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
+            if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
                     "BCE takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
                     " sigmoid? Remove it, or pass input='probability'.",

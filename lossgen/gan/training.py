@@ -11,7 +11,6 @@ CPU, bit for bit the training that never stopped.
 """
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,17 +95,13 @@ class Training:
         Raises:
             TrainingError: the loss raised, gave no gradient, or a loss or a weight is no longer finite.
         """
-        with warnings.catch_warnings():
-            # An emitted loss warns where its first scores all lie in [0, 1], the sign of a sigmoid. Ours has none: an
-            # untrained discriminator's scores are just small.
-            warnings.filterwarnings("ignore", message=".* takes raw scores", category=UserWarning)
-            while self.step < to:
-                self._update()
-                self.step += 1
-                if self.step % CHECK_EVERY == 0:
-                    self._look()
-                    if on_step is not None:
-                        on_step(self.step)
+        while self.step < to:
+            self._update()
+            self.step += 1
+            if self.step % CHECK_EVERY == 0:
+                self._look()
+                if on_step is not None:
+                    on_step(self.step)
         self._look()
 
     def _update(self) -> None:
