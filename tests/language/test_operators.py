@@ -92,7 +92,7 @@ def test_partials_are_central_differences_away_from_kinks(row: Operator, data: s
         h = 1e-3 * (abs(operands[number]) if (row.name, number) in POLE_AT_ZERO else 1.0)
         if h == 0.0 or not is_smooth_near(row, operands, 3.0 * h):
             continue
-        moved = [operands[:number] + (operands[number] + k * h,) + operands[number + 1 :] for k in (-2, -1, 1, 2)]
+        moved = [(*operands[:number], operands[number] + k * h, *operands[number + 1 :]) for k in (-2, -1, 1, 2)]
         values = [row.function(*at) for at in moved]
         expected = (values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (12.0 * h)
         rounding = 1e-15 * max(map(abs, values)) / h
