@@ -46,5 +46,5 @@ def _prepare(
     expressions: Sequence[Expression] | Population, scores: ArrayLike, targets: ArrayLike
 ) -> tuple[Population, Array, Array]:
     population = expressions if isinstance(expressions, Population) else encode(expressions)
-    at = np.ascontiguousarray(scores, np.float64)
-    return population, at, np.ascontiguousarray(np.broadcast_to(np.asarray(targets, np.float64), at.shape))
+    at = np.array(scores, np.float64)  # copies: to Numba a read-only or strided array has a type of its own to compile
+    return population, at, np.array(np.broadcast_to(np.asarray(targets, np.float64), at.shape), order="C")
