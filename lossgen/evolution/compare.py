@@ -115,7 +115,7 @@ def compare(
     contestants: Sequence[Contestant],
     replicates: int,
     steps: int,
-    reserve: float | None = None,
+    reserve: int | None = None,
 ) -> Comparison:
     """Train every contestant on the same seeds and summarise."""
     entries = [contestant.entry for contestant in contestants]

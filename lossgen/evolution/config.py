@@ -30,7 +30,7 @@ class DataConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """Configuration of a search or a comparison. `steps` None is planned into the time limit before the start."""
+    """Configuration of a search or a comparison. `steps` and `generations` None are planned when the run starts."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,7 +42,7 @@ class RunConfig(BaseModel):
     space: str = "ganetic"
     space_text: str = ""
     population: int = Field(POPULATION, ge=1)
-    generations: int = Field(GENERATIONS, ge=1)
+    generations: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
     seeds: int = Field(1, ge=1)
     verify_seeds: int = Field(VERIFY_SEEDS, ge=2)
@@ -52,10 +52,6 @@ class RunConfig(BaseModel):
     losses: list[str] = Field(default_factory=list)
     time_limit: float | None = Field(None, gt=0)
     timeout: float | None = Field(None, gt=0)
-
-    @property
-    def search_trainings(self) -> int:
-        return self.population * self.generations * self.seeds
 
 
 def write_config(config: RunConfig, path: Path, versions: dict[str, str]) -> None:

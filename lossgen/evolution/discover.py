@@ -116,7 +116,8 @@ def discover(session: Session, generated: Path) -> Discovery:
         archive.set_meta("timing", timing)
     plan = session.plan(timing, True, 1 + len(baselines) + RUNNERS_UP, config.verify_seeds)
     listener.planned(plan)
-    engine.run(archive.meta("generations"), plan.steps, plan.verify_seconds)
+    engine.run(archive.meta("generations"), plan.steps, plan.verify_trainings)
+    archive.set_meta("searched", True)
 
     finalists = _finalists(session, engine.ranking(), baselines)
     contestants = [Contestant(entry, "champion" if i == 0 else "runner-up") for i, entry in enumerate(finalists)]
@@ -143,7 +144,7 @@ def compare_losses(session: Session) -> Comparison:
     plan = session.plan(timing, False, len(entries), config.seeds)
     session.listener.planned(plan)
     contestants = [Contestant(entry, "loss") for entry in entries]
-    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0.0)
+    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
     run.archive.set_meta("result", _record(comparison, None))
     run.archive.set_meta("finished", not comparison.interim)
     return comparison

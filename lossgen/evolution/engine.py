@@ -4,6 +4,7 @@ Every random stream is `SeedSequence(seed, spawn_key=(generation, number, purpos
 stands and on the outcomes before it, never on workers, time or an interruption.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,14 +59,15 @@ class Engine:
         self._seen_digests: dict[str, str] = {}
         self._seen_fingerprints: dict[str, str] = {}
 
-    def run(self, generations: int, steps: int, reserve: float) -> None:
+    def run(self, generations: int | None, steps: int, reserve: int) -> None:
         """Search.
 
         Args:
-            reserve: seconds of the time limit to leave for verification.
+            generations: None to go on until the time is up.
+            reserve: trainings of the verification, which time is left for.
         """
         config, archive = self.session.run.config, self.session.run.archive
-        for generation in range(generations):
+        for generation in itertools.count() if generations is None else range(generations):
             accepted = self._propose(generation, config.population)
             self.session.listener.proposed(generation, generations, archive.waterfall())
             entries = [entry for _, entry in accepted]

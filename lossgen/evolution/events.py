@@ -42,8 +42,11 @@ class Listener:
     def stage(self, name: str, total: int, done: int) -> None:
         """A stage of `total` trainings begins, `done` of which are in the archive already."""
 
-    def proposed(self, generation: int, generations: int, waterfall: Mapping[str, int]) -> None:
-        """A generation has its candidates; the waterfall counts all proposals so far by fate."""
+    def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
+        """A generation has its candidates; the waterfall counts all proposals so far by fate.
+
+        `generations` is None where only the time ends the search.
+        """
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         """A training has ended."""

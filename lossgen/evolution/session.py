@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.evolution.archive import OutcomeKey
-from lossgen.evolution.config import STEPS
+from lossgen.evolution.config import GENERATIONS, STEPS
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.hall_of_fame import write_hall_of_fame
 from lossgen.evolution.run import Run
@@ -23,6 +23,9 @@ TIMING_STEPS = (20, 60)
 SHORTEST = 50
 SEARCH_SLACK = 0.95
 VERIFY_SHARE = 0.45
+COMPARE_SHARE = 0.9
+"""Of a time limit: when the search is to be over with verification done, what verification may take of it, and what
+a comparison may be planned to take."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,14 @@ class Session:
         replicates: int,
         steps: int,
         keep: bool = False,
-        reserve: float | None = None,
+        reserve: int | None = None,
     ) -> dict[str, list[Outcome]]:
         """Outcomes by digest, in order of replicates; a list is short where the time was up.
 
         Args:
             stage: one of STAGES.
             keep: whether models and samples are kept in the run's folder.
-            reserve: seconds to leave of the time limit; None to train all whatever the time.
+            reserve: trainings that the time limit is to leave time for; None to train all whatever the time.
         """
         archive = self.run.archive
         found: dict[tuple[str, int], Outcome] = {}
@@ -126,6 +129,7 @@ class Session:
         total = len(entries) * replicates
         self.listener.stage(stage, total, len(found))
         under_way: dict[str, int] = {}
+        seconds: list[float] = []
 
         def tell() -> None:
             self.listener.progress(stage, (len(found) + sum(under_way.values()) / steps) / max(total, 1))
@@ -139,6 +143,8 @@ class Session:
             under_way.pop(task.key, None)
             archive.add_outcome(OutcomeKey(stage, entry.digest, replicate, steps), entry.loss.name, outcome)
             archive.set_meta("elapsed", self.elapsed)
+            seconds.append(outcome.seconds)
+            self.seconds_per_training = sum(seconds) / len(seconds)
             if outcome.status == "timeout":
                 archive.set_meta("reproducible", False)
             found[entry.digest, replicate] = outcome
@@ -166,11 +172,11 @@ class Session:
         workers = self.pool.count
         verify_trainings = compared * reference
         steps = config.steps or self.run.archive.meta("steps")
-        generations = self.run.archive.meta("generations")
+        generations = config.generations or self.run.archive.meta("generations")
         if steps is None:
             steps = STEPS
             if config.time_limit:
-                share = VERIFY_SHARE if search else SEARCH_SLACK
+                share = VERIFY_SHARE if search else COMPARE_SHARE
                 rounds = -(-verify_trainings // workers)
                 affordable = int((config.time_limit * share / rounds - apart) / a_step)
                 if affordable < steps:
@@ -179,20 +185,19 @@ class Session:
         training = apart + steps * a_step
         self.seconds_per_training = training
         verify_seconds = -(-verify_trainings // workers) * training
-        if search and generations is None:
-            generations = config.generations
-            if config.time_limit:
-                left = config.time_limit * SEARCH_SLACK - verify_seconds - self.elapsed
-                affordable = int(left * workers / training / (config.population * config.seeds))
-                if affordable < generations:
-                    notes.append(f"the time limit buys {max(affordable, 1)} generations instead of {generations}")
-                    generations = max(affordable, 1)
-        trainings = config.population * (generations or 0) * config.seeds if search else 0
-        seconds = -(-trainings // workers) * training + verify_seconds
+        if search and generations is None and not config.time_limit:
+            generations = config.generations or GENERATIONS
         self.run.archive.set_meta("steps", steps)
         self.run.archive.set_meta("generations", generations)
+        a_generation = config.population * config.seeds
+        trainings = a_generation * (generations or 0) if search else 0
         if config.time_limit:
             self.run.archive.set_meta("reproducible", False)
+            affordable = int((config.time_limit * SEARCH_SLACK - verify_seconds - self.elapsed) * workers / training)
+            if search and (generations is None or affordable < trainings):
+                trainings = max(affordable, 1)
+                notes.append("the search goes on until the time that verification needs is left")
+        seconds = -(-trainings // workers) * training + verify_seconds
         return Plan(trainings, verify_trainings, steps, training, workers, seconds, verify_seconds, notes)
 
     def _task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
@@ -201,11 +206,15 @@ class Session:
         key = f"{stage} {entry.digest} {replicate} {steps}"
         return Task(key, Member(entry.loss.name, entry.source, seed), print_loss(entry.loss), steps, folder)
 
-    def _time_left(self, reserve: float | None) -> Callable[[], bool]:
+    def _time_left(self, reserve: int | None) -> Callable[[], bool]:
+        """Whether there is time for one more training, and for those in reserve, as trainings go in this run."""
         limit = self.run.config.time_limit
         if limit is None or reserve is None:
             return lambda: True
-        return lambda: self.elapsed + reserve + self.seconds_per_training < limit
+        if reserve and self.run.archive.meta("searched", False):
+            return lambda: False  # a search that the time has ended stays as it is, also where some was left over
+        rounds = 1 + -(-reserve // self.pool.count)
+        return lambda: self.elapsed + rounds * self.seconds_per_training < limit * (SEARCH_SLACK if reserve else 1.0)
 
     def _timeout(self) -> float:
         """Seconds after which a training is given up: as configured, else far beyond what it should take."""

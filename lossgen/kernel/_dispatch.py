@@ -58,7 +58,7 @@ def d_div_a(a: float, b: float) -> float:
 @njit(error_model="numpy")
 def d_div_b(a: float, b: float) -> float:
     g = divisor(b)
-    return -a / (g * g) if abs(b) >= EPS else 0.0
+    return -a / (g * g) if abs(b) > EPS else 0.0
 
 
 @njit(error_model="numpy")
@@ -85,7 +85,7 @@ def real_pow(a: float, b: float) -> float:
 
 @njit(error_model="numpy")
 def d_real_pow_a(a: float, b: float) -> float:
-    return b * math.pow(magnitude(a), b - 1.0) * sign(a) if abs(a) >= EPS else 0.0
+    return b * math.pow(magnitude(a), b - 1.0) * sign(a) if abs(a) > EPS else 0.0
 
 
 @njit(error_model="numpy")
@@ -111,7 +111,7 @@ def sqrt(a: float) -> float:
 
 @njit(error_model="numpy")
 def d_sqrt(a: float) -> float:
-    return 0.5 / math.sqrt(abs(a)) * sign(a) if abs(a) >= EPS else 0.0
+    return 0.5 / math.sqrt(abs(a)) * sign(a) if abs(a) > EPS else 0.0
 
 
 @njit(error_model="numpy")
@@ -121,7 +121,7 @@ def exp(a: float) -> float:
 
 @njit(error_model="numpy")
 def d_exp(a: float) -> float:
-    return math.exp(a) if a <= EXP_MAX else 0.0
+    return math.exp(a) if a < EXP_MAX else 0.0
 
 
 @njit(error_model="numpy")
@@ -131,7 +131,7 @@ def log(a: float) -> float:
 
 @njit(error_model="numpy")
 def d_log(a: float) -> float:
-    return 1.0 / a if abs(a) >= EPS else 0.0
+    return 1.0 / a if abs(a) > EPS else 0.0
 
 
 @njit(error_model="numpy")

@@ -1,8 +1,8 @@
 """The total functions that the operators stand for, and their partial derivatives, one scalar at a time.
 
 Each is defined, without exception, for all finite arguments. A guard clamps and never shifts: where it cannot act,
-the function is exactly the textbook's. At kinks a derivative takes the value that torch's autograd gives. The
-source text of these functions is copied into `lossgen/kernel/_dispatch.py`, so they use `math` and each other only.
+the function is exactly the textbook's. At kinks a derivative takes the value that torch's autograd gives: 0 where a
+clamp's argument is the bound itself (as of torch 2.15; before, the clamp passed a gradient there). The source text of these functions is copied into `lossgen/kernel/_dispatch.py`, so they use `math` and each other only.
 """
 
 import math
@@ -54,7 +54,7 @@ def d_div_a(a: float, b: float) -> float:
 
 def d_div_b(a: float, b: float) -> float:
     g = divisor(b)
-    return -a / (g * g) if abs(b) >= EPS else 0.0
+    return -a / (g * g) if abs(b) > EPS else 0.0
 
 
 def neg(a: float) -> float:
@@ -76,7 +76,7 @@ def real_pow(a: float, b: float) -> float:
 
 
 def d_real_pow_a(a: float, b: float) -> float:
-    return b * math.pow(magnitude(a), b - 1.0) * sign(a) if abs(a) >= EPS else 0.0
+    return b * math.pow(magnitude(a), b - 1.0) * sign(a) if abs(a) > EPS else 0.0
 
 
 def d_real_pow_b(a: float, b: float) -> float:
@@ -97,7 +97,7 @@ def sqrt(a: float) -> float:
 
 
 def d_sqrt(a: float) -> float:
-    return 0.5 / math.sqrt(abs(a)) * sign(a) if abs(a) >= EPS else 0.0
+    return 0.5 / math.sqrt(abs(a)) * sign(a) if abs(a) > EPS else 0.0
 
 
 def exp(a: float) -> float:
@@ -105,7 +105,7 @@ def exp(a: float) -> float:
 
 
 def d_exp(a: float) -> float:
-    return math.exp(a) if a <= EXP_MAX else 0.0
+    return math.exp(a) if a < EXP_MAX else 0.0
 
 
 def log(a: float) -> float:
@@ -113,7 +113,7 @@ def log(a: float) -> float:
 
 
 def d_log(a: float) -> float:
-    return 1.0 / a if abs(a) >= EPS else 0.0
+    return 1.0 / a if abs(a) > EPS else 0.0
 
 
 def absolute(a: float) -> float:

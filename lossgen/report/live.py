@@ -48,6 +48,10 @@ def plan_lines(plan: Plan) -> list[str]:
     return [*lines, *plan.notes]
 
 
+def _counted(generation: int, generations: int | None) -> str:
+    return f"{generation + 1} of {generations}" if generations else f"{generation + 1}, until the time is up"
+
+
 class PlainView(Listener):
     """Lines of text, for logs and pipes."""
 
@@ -83,10 +87,10 @@ class PlainView(Listener):
         if done:
             self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} trainings stand in the archive already")
 
-    def proposed(self, generation: int, generations: int, waterfall: Mapping[str, int]) -> None:
+    def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
         fates = ", ".join(f"{count} {fate}" for fate, count in waterfall.items() if fate not in ("proposed", "trained"))
         self.say(
-            f"generation {generation + 1} of {generations}: {waterfall['proposed']} proposed so far "
+            f"generation {_counted(generation, generations)}: {waterfall['proposed']} proposed so far "
             f"({fates}), {waterfall.get('trained', 0)} to train"
         )
 
@@ -154,8 +158,8 @@ class LiveView(PlainView):
         self._doing = STAGE_NAMES.get(name, name)
         self._draw()
 
-    def proposed(self, generation: int, generations: int, waterfall: Mapping[str, int]) -> None:
-        self._generation = f"{generation + 1} of {generations}"
+    def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
+        self._generation = _counted(generation, generations)
         self._waterfall = waterfall
         self._draw()
 

@@ -181,13 +181,15 @@ def test_a_changed_runner_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
-    args = ["evolve", "--runner", TOY, "--population", "8", "--generations", "40", "--verify-seeds", "2", "--steps"]
+    args = ["evolve", "--runner", TOY, "--population", "8", "--verify-seeds", "2", "--steps"]
     out = lossgen(*args, "10", "--pause", "0.2", "--time-limit", "12s", "--out", "run", cwd=tmp_path)
     found = record(tmp_path, "run")
     assert "fresh seeds" in out
     assert found["reproducible"] is False
     assert found["finished"] is True
     assert 0 < sum(o["stage"] == "search" for o in found["outcomes"]) < 320
+    lossgen("evolve", "--resume", "run", cwd=tmp_path)
+    assert record(tmp_path, "run") == found
 
 
 def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> None:
