@@ -1,8 +1,9 @@
 """The total functions that the operators stand for, and their partial derivatives, one scalar at a time.
 
 Each is defined, without exception, for all finite arguments. A guard clamps and never shifts: where it cannot act,
-the function is exactly the textbook's. At kinks a derivative takes the value that torch's autograd gives: 0 where a
-clamp's argument is the bound itself (as of torch 2.15; before, the clamp passed a gradient there). The source text of these functions is copied into `lossgen/kernel/_dispatch.py`, so they use `math` and each other only.
+the function is exactly the textbook's. At kinks a derivative takes the value that torch's autograd gives: 0 where what
+is clamped is the bound itself (as in torch 2.15; earlier ones pass a gradient there). The source text of these
+functions is copied into `lossgen/kernel/_dispatch.py`, so they use `math` and each other only.
 """
 
 import math

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import expressions, total_value
 
 from lossgen.kernel import _dispatch
 from lossgen.kernel.evaluate import values, values_and_gradients
@@ -14,7 +15,6 @@ from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.interval import Interval
 from lossgen.language.lower import NotFiniteError, lower
 from lossgen.language.operators import OPERATORS
-from strategies import expressions, total_value
 
 S, T = variable("score"), variable("y_real")
 SCORES = np.array([-30.0, -7.5, -1.0, -1e-9, 0.0, 0.3, 1.0, 8.0, 30.0])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from strategies import losses
 
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import Rejection, screen
@@ -12,7 +13,6 @@ from lossgen.language.loss import ROLES, Loss
 from lossgen.language.lower import NotFiniteError, lower_loss
 from lossgen.language.parser import parse_loss
 from lossgen.resources import zoo_dir
-from strategies import losses
 
 ZOO = {path.stem: parse_loss(path.read_text(encoding="utf-8")) for path in sorted(zoo_dir().glob("[!e]*.loss"))}
 DYADIC = parse_loss("loss A(score):\n real: square(score) / 2\n fake: score\n generator: square(score)")

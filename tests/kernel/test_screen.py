@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from strategies import losses
 
 from lossgen.errors import InputError
 from lossgen.kernel.screen import FAR, GAP, GRID, Rejection, Screening, screen, settle
@@ -11,7 +12,6 @@ from lossgen.language.loss import ROLES, Loss
 from lossgen.language.lower import lower_loss
 from lossgen.language.parser import parse_loss
 from lossgen.resources import zoo_dir
-from strategies import losses
 
 ZOO = {path.stem: path.read_text(encoding="utf-8") for path in sorted(zoo_dir().glob("[!e]*.loss"))}
 KNOWN = ZOO | {
