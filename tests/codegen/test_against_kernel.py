@@ -1,4 +1,4 @@
-"""What is searched is what is trained is what is shipped: the emitted module equals the kernel, in value and gradient."""
+"""What is searched is what is trained is what is shipped: emitted modules equal the kernel, in value and gradient."""
 
 import re
 from typing import Any
@@ -85,7 +85,7 @@ def label(text: str) -> Loss:
     return parse_loss(text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=400)
 @given(losses(max_leaves=12))
 @example(label("log(relu(-y_pred))"))
 @example(label("sqrt(min(0, y_pred))"))
@@ -101,7 +101,7 @@ def test_value_and_gradient_equal_the_kernels(loss: Loss) -> None:
     assert_equal_curves(loss, emit_torch(loss))
 
 
-@settings(max_examples=25)
+@settings(max_examples=60)
 @given(
     expressions(
         operators=[name for name in SURFACE if name not in ("div", "log", "pow", "sqrt")], max_leaves=12

@@ -1,7 +1,9 @@
 """The kernel against the operators' total functions, and a population against its members."""
 
 import math
+from collections.abc import Iterator
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -95,6 +97,15 @@ def test_stacks_as_deep_as_the_program_needs() -> None:
     assert found[:, 0].tolist() == [total_value(left, 1.0, 0.0), total_value(right, 1.0, 0.0)]
 
 
+@pytest.fixture
+def _all_threads() -> Iterator[None]:
+    before = numba.get_num_threads()
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    yield
+    numba.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_all_threads")
 @pytest.mark.parametrize("points", [0, 1, 255, 256, 257, 1000])
 @settings(max_examples=15)
 @given(population=st.lists(LOWERED, min_size=1, max_size=7))
@@ -144,7 +155,7 @@ def test_what_overflows_stays_visible() -> None:
     for name, row in OPERATORS.items():
         if row.arity == 1:
             assert math.isnan(values([apply(name, apply("sub", huge, huge))], [60.0])[0, 0]), name
-    assert not math.isfinite(values_and_gradients([huge], [60.0])[1][0, 0])
+    assert not math.isfinite(values_and_gradients([huge], [59.0])[1][0, 0])
 
 
 def test_encoding() -> None:
