@@ -21,7 +21,7 @@ from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
-from lossgen.language.printer import print_loss
+from lossgen.language.printer import formula, print_loss
 from lossgen.runner import find_runner
 
 
@@ -200,7 +200,7 @@ def _simplified(session: Session, searched: Loss) -> Loss:
     note = (
         f"Found by genetic programming: lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
         f"data {Path(config.data.name).name}, seed {config.seed}.\n"
-        f"Searched as: {print_loss(searched).partition(' = ')[2] or print_loss(searched)}"
+        f"Searched as: {formula(searched)}"
     )
     simple = parse_loss(text)
     return simple.renamed(simple.name, note)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from lossgen.evolution.archive import Archive
+from lossgen.language.printer import formula
 from lossgen.runner import Direction
 
 SHOWN = 50
@@ -28,6 +29,6 @@ def write_hall_of_fame(archive: Archive, objective: str, direction: Direction, p
         table.writerow(["rank", objective, "size", "replicates", "generation", "loss"])
         for rank, digest in enumerate(order[:SHOWN], 1):
             row = rows[digest]
-            text = row.loss.partition(" = ")[2] or row.loss
+            text = formula(row.loss)
             table.writerow([rank, repr(means[digest]), row.size, len(values[digest]), row.generation, text])
     temporary.replace(path)

@@ -44,6 +44,13 @@ def print_loss(loss: Loss) -> str:
     return "\n".join([f"{head}:", *(f"    {role}: {to_text(loss.roles[role])}" for role in ROLES)])
 
 
+def formula(loss: Loss | str) -> str:
+    """A loss, or a printed one, on one line and without its name."""
+    text = loss if isinstance(loss, str) else print_loss(loss)
+    head, *clauses = text.splitlines()
+    return "; ".join(clause.strip() for clause in clauses) if clauses else head.partition(" = ")[2]
+
+
 def to_latex(expression: Expression) -> str:
     """The expression in LaTeX, with p for y_pred, y for y_real, s for score."""
     return _latex(expression).text

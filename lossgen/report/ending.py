@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
-from lossgen.language.parser import parse_loss
+from lossgen.language.printer import formula
 from lossgen.report.live import duration
 from lossgen.report.tables import comparison_table, setting_text, verdict_lines
 
@@ -28,9 +28,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0)):
         yield Text(line)
     if discovery.champion is not None:
-        text = discovery.champion.loss
-        label = parse_loss(text).label
-        yield Text(f"\nChampion: {text.partition(' = ')[2] if label is not None else text}")
+        yield Text(f"\nChampion: {formula(discovery.champion.loss)}")
     yield from _files(run, [*([discovery.file] if discovery.file else []), *written])
     yield Text("Go on with:")
     if discovery.file:

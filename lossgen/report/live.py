@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lossgen.evolution.events import Listener, Plan
+from lossgen.language.printer import formula
 from lossgen.runner import Outcome
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class LiveView(PlainView):
         self._spent += outcome.seconds
         self._timed += 1
         if stage == "search" and fitness < self.best:
-            self.best, self._best_loss = fitness, loss.partition(" = ")[2] or loss
+            self.best, self._best_loss = fitness, formula(loss)
         self._draw()
 
     def progress(self, stage: str, fraction: float) -> None:

@@ -11,6 +11,7 @@ from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison, Result, Verdict
 from lossgen.evolution.run import CONFIG, Run, open_run
 from lossgen.gan.describe import SourceRow
+from lossgen.language.printer import formula
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,7 +107,7 @@ def candidates_csv(archive: Archive) -> str:
         outcome = outcomes.get(row.digest) if row.fate == "trained" else None
         value = outcome.metrics.get(objective, "") if outcome else ""
         status = outcome.status if outcome else ""
-        text = row.loss.partition(" = ")[2] or row.loss
+        text = formula(row.loss)
         rows.writerow([row.generation, row.number, row.fate, row.reason, row.origin, row.size, value, status, text])
     return out.getvalue()
 
@@ -150,7 +151,7 @@ def show_lines(run: Run) -> list[str]:
     lines.append(f"{result['metric']} after {result['steps']} steps:")
     for row in result["results"]:
         value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
-        lines.append(f"  {row['name']:<20} {row['part']:<10} {value:<20} {row['loss'].partition(' = ')[2]}".rstrip())
+        lines.append(f"  {row['name']:<20} {row['part']:<10} {value:<20} {formula(row['loss'])}".rstrip())
     if result["verdict"]:
         lines.append(result["verdict"]["sentence"])
     return lines
