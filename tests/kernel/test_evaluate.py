@@ -1,9 +1,11 @@
 """The kernel against the operators' total functions, and a population against its members."""
 
+import hashlib
 import math
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.interval import Interval
 from lossgen.language.lower import NotFiniteError, lower
 from lossgen.language.operators import OPERATORS
+from lossgen.language.parser import parse_loss
 
 S, T = variable("score"), variable("y_real")
 SCORES = np.array([-30.0, -7.5, -1.0, -1e-9, 0.0, 0.3, 1.0, 8.0, 30.0])
@@ -97,15 +100,6 @@ def test_stacks_as_deep_as_the_program_needs() -> None:
     assert found[:, 0].tolist() == [total_value(left, 1.0, 0.0), total_value(right, 1.0, 0.0)]
 
 
-@pytest.fixture
-def _all_threads() -> Iterator[None]:
-    before = numba.get_num_threads()
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
-    yield
-    numba.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_all_threads")
 @pytest.mark.parametrize("points", [0, 1, 255, 256, 257, 1000])
 @settings(max_examples=15)
 @given(population=st.lists(LOWERED, min_size=1, max_size=7))
@@ -124,6 +118,39 @@ def test_a_population_is_evaluated_as_its_members_one_by_one(points: int, popula
         single, slope = values_and_gradients(population, scores[point : point + 1], targets[point])
         np.testing.assert_array_equal(single[:, 0], together[:, point])
         np.testing.assert_array_equal(slope[:, 0], gradients[:, point])
+
+
+IN_PARALLEL = """
+import hashlib, sys, numba, numpy
+from lossgen.kernel.evaluate import values_and_gradients
+from lossgen.language.lower import lower
+from lossgen.language.parser import parse_loss
+population = [lower(parse_loss(line).label) for line in sys.stdin.read().splitlines()]
+found = values_and_gradients(population, numpy.linspace(-5, 5, 700), 0.5)
+print(numba.get_num_threads(), hashlib.sha256(found[0].tobytes() + found[1].tobytes()).hexdigest())
+"""
+
+
+def test_threads_change_nothing() -> None:
+    texts = [f"tanh({n} * score) / (y_real + {n % 7}) - y_pred^{n % 5} + log({n} + score)" for n in range(150)]
+    environment = os.environ | {"NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_PARALLEL],
+        input="\n".join(texts),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    alone = [values_and_gradients([lower(parse(text))], np.linspace(-5, 5, 700), 0.5) for text in texts]
+    rows = [np.concatenate([pair[i] for pair in alone]).tobytes() for i in range(2)]
+    assert done.stdout.split() == ["3", hashlib.sha256(rows[0] + rows[1]).hexdigest()]
+
+
+def parse(text: str) -> Expression:
+    label = parse_loss(text).label
+    assert label is not None
+    return label
 
 
 def test_one_target_for_all_points_or_one_each() -> None:
