@@ -42,7 +42,7 @@ def load_source(source: str) -> "nn.Module":
     The text is run: give it only what `emit_torch` wrote, or what a user has declared to be trusted.
 
     Raises:
-        InputError: the text defines no `nn.Module`, or does not run.
+        InputError: the text does not run, does not define one `nn.Module`, or one that needs arguments.
     """
     from torch import nn
 
@@ -58,7 +58,11 @@ def load_source(source: str) -> "nn.Module":
     ]
     if len(classes) != 1:
         raise InputError(f"loss module: defines {len(classes)} nn.Module classes; an emitted file defines one")
-    criterion: nn.Module = classes[0]()
+    try:
+        criterion: nn.Module = classes[0]()
+    except Exception as error:  # noqa: BLE001  as above
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"loss module: cannot be built with its defaults: {what}") from None
     return criterion
 
 
@@ -116,7 +120,7 @@ def read_emitted(source: str, where: str) -> Loss:
         lines.append(line[4:])
     loss = parse_loss("\n".join(lines), where)
     rest = after.split("\n\n")
-    note = "\n\n".join(part for part in rest[2:]).partition("In LaTeX, with y the target")[0].strip()
+    note = "\n\n".join(part for part in rest[2:]).rpartition("In LaTeX, with y the target")[0].strip()
     return loss.renamed(loss.name, note)
 
 

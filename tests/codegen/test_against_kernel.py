@@ -85,7 +85,7 @@ def label(text: str) -> Loss:
     return parse_loss(text)
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(losses(max_leaves=12))
 @example(label("log(relu(-y_pred))"))
 @example(label("sqrt(min(0, y_pred))"))

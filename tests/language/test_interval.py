@@ -56,7 +56,7 @@ def within(value: float, enclosure: Interval) -> bool:
 
 
 @pytest.mark.parametrize("row", ROWS)
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_rules_enclose_the_total_functions(row: Operator, data: st.DataObject) -> None:
     drawn = [data.draw(operand()) for _ in range(row.arity)]
@@ -74,7 +74,7 @@ EXACT = {"add", "sub", "mul", "div", "neg", "square", "abs", "relu", "min", "max
 
 
 @pytest.mark.parametrize("row", [row for row in OPERATORS.values() if row.name in EXACT], ids=lambda row: row.name)
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_rules_of_exactly_rounded_operators_need_no_slack(row: Operator, data: st.DataObject) -> None:
     drawn = [data.draw(operand()) for _ in range(row.arity)]

@@ -40,7 +40,7 @@ def test_the_textbook_covers_the_table() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_where_no_guard_can_act_it_is_the_textbooks_function(row: Operator, data: st.DataObject) -> None:
     operands = point(row, data)
@@ -52,7 +52,7 @@ def test_where_no_guard_can_act_it_is_the_textbooks_function(row: Operator, data
 
 
 @pytest.mark.parametrize("row", ROWS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_sympy_form_is_the_total_function_where_textbook(row: Operator, data: st.DataObject) -> None:
     operands = tuple(round(x, 3) for x in point(row, data))
@@ -78,7 +78,7 @@ POLE_AT_ZERO = {("div", 1), ("pow", 0), ("real_pow", 0), ("sqrt", 0), ("log", 0)
 
 
 @pytest.mark.parametrize("row", ROWS)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_partials_are_central_differences_away_from_kinks(row: Operator, data: st.DataObject) -> None:
     operands = point(row, data)
