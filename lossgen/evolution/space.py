@@ -30,6 +30,20 @@ class Distribution:
     name: str
     parameters: tuple[float, ...]
 
+    @property
+    def sensible(self) -> bool:
+        """Whether it can be drawn from, and gives finite numbers."""
+        p = self.parameters
+        if self.name == "choice":
+            return bool(p)
+        if self.name == "uniform":
+            return p[0] <= p[1]
+        return self.name in _DISTRIBUTIONS and 0.0 <= p[1] <= 50.0 and abs(p[0]) <= 300.0
+
+    def holds(self, value: float) -> bool:
+        """Whether a constant that someone wrote could have been drawn; of continuous ones any could, or nearly."""
+        return self.name != "choice" or value in self.parameters
+
     def sample(self, rng: np.random.Generator) -> float:
         if self.name == "choice":
             return float(rng.choice(self.parameters))
@@ -149,6 +163,8 @@ class Space:
         for production in self.productions[type_]:
             if production.alias != alias or len(production.operands) != len(node.operands):
                 continue
+            if production.constant is not None and not production.constant.holds(node.value):
+                continue
             parts = [self._derive(t, operand) for t, operand in zip(production.operands, node.operands, strict=True)]
             if all(part is not None for part in parts):
                 return Derivation(type_, alias, tuple(p for p in parts if p is not None), node.value)
@@ -179,6 +195,8 @@ def read_space(text: str, name: str, source: str) -> Space:
     """
     try:
         rules = Lark(text, parser="earley").rules
+    except OSError as error:
+        raise InputError(f"{source}: imports what is not there: {error.filename}; say it in this file") from None
     except LarkError as error:
         raise _not_a_grammar(error, text, source) from None
     weights, constants = _directives(text, source)
@@ -202,6 +220,9 @@ def read_space(text: str, name: str, source: str) -> Space:
     for type_ in productions:
         if min_depth[type_] == math.inf:
             raise _misuse(f"{type_} never ends: each of its alternatives needs {type_} again", text, source, type_)
+    for roles in (p for p in productions["start"] if p.alias == ROLES_ALIAS):
+        if any(p.alias == "y_real" for type_ in _reachable(productions, roles.operands) for p in productions[type_]):
+            raise _misuse("y_real belongs to the label form; a role has its target already", text, source, "y_real")
     return Space(name, text, "start", productions, {t: int(d) for t, d in min_depth.items()})
 
 
@@ -220,10 +241,13 @@ def _check_alias(alias: str, operands: tuple[str, ...], text: str, source: str) 
     elif alias in OPERATORS and OPERATORS[alias].surface:
         arity = OPERATORS[alias].arity
     else:
-        known = ", ".join([*(n for n, row in OPERATORS.items() if row.surface), *VARIABLES, CONST, ROLES_ALIAS])
-        raise _misuse(f"unknown operator {alias!r}", text, source, alias, f"one of: {known}")
+        raise _misuse(f"unknown operator {alias!r}", text, source, alias, f"one of: {', '.join(_known_aliases())}")
     if len(operands) != arity:
         raise _misuse(f"{alias} takes {arity} operands, not {len(operands)}", text, source, alias)
+
+
+def _known_aliases() -> list[str]:
+    return [*(name for name, row in OPERATORS.items() if row.surface), *VARIABLES, CONST, ROLES_ALIAS]
 
 
 def _resolve(productions: dict[str, list[Production]], passed_on: dict[str, list[str]]) -> dict[str, list[Production]]:
@@ -239,6 +263,17 @@ def _resolve(productions: dict[str, list[Production]], passed_on: dict[str, list
     return {type_: alternatives(type_, frozenset({type_})) for type_ in {*productions, *passed_on}}
 
 
+def _reachable(productions: Mapping[str, Sequence[Production]], types: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(types)
+    while waiting:
+        type_ = waiting.pop()
+        if type_ not in found:
+            found.add(type_)
+            waiting += [operand for production in productions[type_] for operand in production.operands]
+    return found
+
+
 def _min_depths(productions: Mapping[str, Sequence[Production]]) -> dict[str, float]:
     depths: dict[str, float] = dict.fromkeys(productions, math.inf)
     changed = True
@@ -246,7 +281,8 @@ def _min_depths(productions: Mapping[str, Sequence[Production]]) -> dict[str, fl
         changed = False
         for type_, alternatives in productions.items():
             best = min(
-                1 + max((depths.get(operand, math.inf) for operand in p.operands), default=0) for p in alternatives
+                (1 + max((depths.get(operand, math.inf) for operand in p.operands), default=0) for p in alternatives),
+                default=math.inf,
             )
             if best < depths[type_]:
                 depths[type_], changed = best, True
@@ -271,17 +307,22 @@ def _directives(text: str, source: str) -> tuple[dict[str, float], dict[str, Dis
             value = _number(parts[1]) if len(parts) == 2 else None
             if value is None or value <= 0.0:
                 raise LossSyntaxError("not a weight", text, number, 1, "// weight OPERATOR POSITIVE_NUMBER", source)
+            if parts[0] not in _known_aliases():
+                expected = f"one of: {', '.join(_known_aliases())}"
+                raise LossSyntaxError(f"unknown operator {parts[0]!r}", text, number, 1, expected, source)
             weights[parts[0]] = value
-        elif shape := _CONST.match(rest):
-            terminal, name, arguments = shape.groups()
+        else:
+            shape = _CONST.match(rest)
+            terminal, name, arguments = shape.groups() if shape else (None, "", "")
             numbers = [_number(part) for part in arguments.split(",")]
             wanted = _DISTRIBUTIONS.get(name, 0)
-            if name not in _DISTRIBUTIONS or None in numbers or (wanted and len(numbers) != wanted):
+            drawn = Distribution(name, tuple(n for n in numbers if n is not None))
+            if None in numbers or (wanted and len(numbers) != wanted) or not drawn.sensible:
                 raise LossSyntaxError(
                     "not a distribution", text, number, 1, "lognormal(m, s), normal(m, s), uniform(a, b) or choice(…)",
                     source,
                 )  # fmt: skip
-            constants[terminal or "CONST"] = Distribution(name, tuple(n for n in numbers if n is not None))
+            constants[terminal or "CONST"] = drawn
     return weights, constants
 
 

@@ -113,6 +113,12 @@ def test_a_seed_outside_the_space_is_refused_in_one_line(name: str) -> None:
         ('start: "score" -> score\n// const cauchy(0, 1)', "not a distribution", 2),
         ('start: "score" -> score\n// const uniform(0)', "not a distribution", 2),
         ('start: "score" "score"', "has no alias", 1),
+        ('start: "score" -> score\n// weight scroe 5', "unknown operator 'scroe'", 2),
+        ('start: "score" -> score\n// const choice 2, 3', "not a distribution", 2),
+        ('start: "score" -> score\n// const normal(0, -1)', "not a distribution", 2),
+        ('start: "score" -> score\n// const lognormal(900, 1)', "not a distribution", 2),
+        ("start: expr\nexpr: expr", "never ends", 1),
+        ('start: e e e -> roles\ne: "y_real" -> y_real', "belongs to the label form", 2),
     ],
 )
 def test_a_malformed_space_says_what_and_where(text: str, message: str, line: int) -> None:
@@ -124,6 +130,12 @@ def test_a_malformed_space_says_what_and_where(text: str, message: str, line: in
 def test_an_unknown_nonterminal_is_refused() -> None:
     with pytest.raises(InputError, match=r"bad\.lark"):
         read_space('start: "neg" nowhere -> neg', "bad", "bad.lark")
+
+
+@pytest.mark.parametrize("text", ["y_pred^2.5", "(-3)^7"])
+def test_a_constant_that_the_space_would_not_draw_is_outside(text: str) -> None:
+    with pytest.raises(InputError, match="outside the search space"):
+        GANETIC.derive(load_argument(text).loss)
 
 
 def test_an_unknown_space_names_the_known_ones() -> None:
