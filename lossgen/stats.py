@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 CONFIDENCE = 0.95
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Summary:
         n: number of results.
         mean, std, median: std with n - 1; 0.0 for a single result.
         best, worst: in the sense of the metric's direction.
-        low, high: 95 % bootstrap interval of the mean (percentile).
+        low, high: 95 % Student interval of the mean.
     """
 
     n: int
@@ -31,25 +30,34 @@ class Summary:
 
 
 def summarise(values: Sequence[float], minimise: bool = True) -> Summary:
-    """Summary of at least one finite value. The bootstrap is seeded: the same values give the same interval."""
+    """Summary of at least one finite value."""
     x = np.asarray(values, float)
-    low, high = bootstrap_mean(x)
+    low, high = mean_interval(x)
     best, worst = (x.min(), x.max()) if minimise else (x.max(), x.min())
     std = float(x.std(ddof=1)) if len(x) > 1 else 0.0
     return Summary(len(x), float(x.mean()), std, float(np.median(x)), float(best), float(worst), low, high)
 
 
-def bootstrap_mean(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """95 % percentile interval of the mean."""
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """95 % Student interval of the mean; the mean itself, twice, of a single value.
+
+    Over six seeds a percentile bootstrap of the mean covers about 85 %, this one 95 % for normal values.
+    """
+    from scipy.stats import t
+
     x = np.asarray(values, float)
-    rng = np.random.default_rng(0)
-    means = x[rng.integers(len(x), size=(RESAMPLES, len(x)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return mean, mean
+    half = float(t.ppf((1 + CONFIDENCE) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return mean - half, mean + half
 
 
 def mann_whitney(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p-value of the Mann–Whitney U test (exact for small samples without ties)."""
+    """Two-sided p-value of the Mann–Whitney U test (exact for small samples without ties).
+
+    A training that failed counts as inf, worse than any value, where lower is better.
+    """
     from scipy.stats import mannwhitneyu
 
     return float(mannwhitneyu(a, b, alternative="two-sided").pvalue)

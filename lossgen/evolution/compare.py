@@ -96,7 +96,7 @@ class Verdict:
         p: two-sided Mann–Whitney p-value, None where it cannot be had.
         smallest_p: the smallest that so many seeds can reach.
         ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
-        finding: "better", "worse" or "no significant difference".
+        finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
         sentence: the finding in words.
     """
 
@@ -162,17 +162,23 @@ def judge(comparison: Comparison, champion: Result, against: Result | None) -> V
         sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better."
         return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
     ours, theirs = champion.summary, against.summary
-    p = mann_whitney(champion.values, against.values)
-    floor = smallest_p(ours.n, theirs.n)
+    # Failed trainings stand in the test as worse than any value.
+    sign = 1.0 if comparison.direction == "min" else -1.0
+    ranked = [[sign * v for v in r.values] + [float("inf")] * r.failed for r in (champion, against)]
+    p = mann_whitney(*ranked)
+    floor = smallest_p(*map(len, ranked))
     ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
-    lower = ours.mean < theirs.mean
-    ahead = lower == (comparison.direction == "min")
+    wins = sum((a < b) + (a == b) / 2 for a in ranked[0] for b in ranked[1])
+    ahead = 2 * wins > len(ranked[0]) * len(ranked[1])
     of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
-    test = f"Mann–Whitney p = {p:.3g} over {ours.n} and {theirs.n} fresh seeds"
+    test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
     if p >= SIGNIFICANT:
         finding = "no significant difference"
         sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
-    elif ahead and not champion.failed:
+    elif ahead and champion.failed:
+        finding = "better where it trains"
+        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
+    elif ahead:
         finding = "better"
         sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
     else:

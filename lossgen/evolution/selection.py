@@ -1,4 +1,4 @@
-"""Selection on Pareto rank over (fitness, size), both minimised: NSGA-II (Deb et al. 2002)."""
+"""Selection on Pareto rank over (fitness, size), both minimised: non-dominated sorting as in NSGA-II (Deb 2002)."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,15 @@ Objectives = NDArray[np.float64]
 
 
 def pareto_ranks(objectives: Objectives) -> NDArray[np.int64]:
-    """Rank of each row of (n, m) objectives: 0 for those that no other dominates, 1 for the next front, …"""
+    """Rank of each row of (n, m) objectives: 0 for those that no other dominates, 1 for the next front, …
+
+    A row whose first objective is infinite (a training that failed) comes after all that have a fitness.
+    """
     n = len(objectives)
     one, other = objectives[:, None, :], objectives[None, :, :]
     dominates = np.logical_and(np.all(one <= other, axis=2), np.any(one < other, axis=2))
+    failed = ~np.isfinite(objectives[:, 0])
+    dominates |= ~failed[:, None] & failed[None, :]
     ranks = np.full(n, -1, np.int64)
     rank = 0
     while (ranks < 0).any():
