@@ -115,7 +115,8 @@ class BCE(nn.Module):
         if not self._unchecked_calls or torch.compiler.is_compiling():
             return
         tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
-        if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+        wrapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", lambda tensor: False)
+        if any(wrapped(tensor) for tensor in tensors):
             return  # inside torch.func: values are not to be looked at
         if all(bool(((tensor >= 0.0) & (tensor <= 1.0)).all()) for tensor in tensors):
             self._unchecked_calls -= 1

@@ -174,11 +174,14 @@ def find_runner(name: str) -> RunnerFile:
     classes = [
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)
-        if cls.__module__ == module.__name__ and hasattr(cls, "objectives") and callable(getattr(cls, "train", None))
+        if cls.__module__ == module.__name__ and callable(getattr(cls, "train", None)) and hasattr(cls, "objectives")
     ]
     if len(classes) != 1:
         found = "no class" if not classes else "several classes (" + ", ".join(c.__name__ for c in classes) + ")"
         raise InputError(f"runner {path}: holds {found} with `objectives` and `train`; a runner file defines one")
+    missing = [name for name in ("options", "scale_free", "prepare") if not hasattr(classes[0], name)]
+    if missing:
+        raise InputError(f"runner {path}: {classes[0].__name__} has no {', '.join(missing)}; see lossgen/runner.py")
     return RunnerFile(path.stem, path, hashlib.sha256(text).hexdigest(), cast("type[Runner]", classes[0]))
 
 
@@ -220,6 +223,6 @@ def _load(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise InputError(f"runner {path}, line {error.lineno}: syntax error: {error.msg}") from None
-    except Exception as error:  # noqa: BLE001  a runner file is user code: whatever it raises is its author's news
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a runner file is user code: whatever it raises is its author's news
         raise InputError(f"runner {path}: does not load: {type(error).__name__}: {error}") from None
     return module

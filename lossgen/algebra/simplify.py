@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,7 +20,7 @@ SOFT_TARGETS = (0.0, 0.1, 0.5, 0.9, 1.0)
 TOLERANCE = 1e-6
 
 
-def simplify(loss: Loss, time_limit: float = TIME_LIMIT) -> Loss:
+def simplify(loss: Loss, time_limit: float = TIME_LIMIT, on_late: Callable[[], None] = lambda: None) -> Loss:
     """The smallest equal form found, with the same name and note; the loss itself where nothing smaller is equal.
 
     Equal means: by the kernel, in value and score-gradient, on the screened grid and at scores ±30, for all roles
@@ -27,17 +28,18 @@ def simplify(loss: Loss, time_limit: float = TIME_LIMIT) -> Loss:
 
     Args:
         time_limit: seconds for each expression.
+        on_late: called where sympy was stopped by the limit, so that more time could give another result.
     """
     if loss.label is not None:
         best = loss
-        for candidate in _candidates(loss.label, time_limit):
+        for candidate in _candidates(loss.label, time_limit, "", on_late):
             form = Loss(loss.name, label=candidate, note=loss.note)
             if form.size < best.size and agrees(loss, form):
                 best = form
         return best
     best = loss
     for role in ROLES:
-        for candidate in _candidates(loss.roles[role], time_limit):
+        for candidate in _candidates(loss.roles[role], time_limit, "", on_late):
             form = Loss(loss.name, roles={**best.roles, role: candidate}, note=loss.note)
             if form.size < best.size and agrees(loss, form):
                 best = form
@@ -85,10 +87,12 @@ def derived_by(expression: Expression) -> str:
     return "score" if "score" in expression.variables() else "y_pred"
 
 
-def _candidates(expression: Expression, time_limit: float, derive_by: str = "") -> list[Expression]:
+def _candidates(
+    expression: Expression, time_limit: float, derive_by: str = "", on_late: Callable[[], None] = lambda: None
+) -> list[Expression]:
     """What sympy's methods made of an expression before the time was up, smallest first."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lossgen.algebra.worker", *([derive_by] if derive_by else [])],
+        [sys.executable, "-P", "-m", "lossgen.algebra.worker", *([derive_by] if derive_by else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -99,6 +103,7 @@ def _candidates(expression: Expression, time_limit: float, derive_by: str = "") 
         output, _ = process.communicate(to_text(expression), timeout=time_limit)
     except subprocess.TimeoutExpired:
         process.kill()
+        on_late()
         output, _ = process.communicate()
     found = []
     for line in dict.fromkeys((output or "").splitlines()):

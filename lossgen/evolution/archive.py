@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +76,11 @@ class OutcomeKey:
 class Archive:
     """An open archive. Every write is committed before the call returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, create: bool = True) -> None:
         """Open `path`, or make it.
+
+        Args:
+            create: False to refuse where it is not there.
 
         Raises:
             InputError: it cannot be opened, is damaged, or is not an archive of lossgen's.
@@ -85,14 +88,16 @@ class Archive:
         self.path = path
         try:
             existed = path.exists() and path.stat().st_size > 0
+            if not existed and not create:
+                raise InputError(f"archive {path}: is not there; without it the run cannot be shown or resumed")
             if existed and not os.access(path, os.W_OK):
                 raise InputError(f"archive {path}: is read-only; give its folder write permission")
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA synchronous=FULL")  # a commit outlives a power cut
             if not existed:
-                self._db.executescript("BEGIN;" + _TABLES + "COMMIT;")
-                self.set_meta("schema", SCHEMA)
+                schema = f"INSERT INTO meta VALUES ('schema', '{SCHEMA}');"
+                self._db.executescript("BEGIN;" + _TABLES + schema + "COMMIT;")
             elif self.meta("schema") != SCHEMA:
                 raise InputError(f"archive {path}: schema {self.meta('schema')}, this lossgen reads {SCHEMA}")
         except OSError as error:
@@ -200,16 +205,3 @@ def _outcome(row: tuple[Any, ...], root: Path) -> Outcome:
         {kind: root / name for kind, name in json.loads(files).items()},
         [(at, values) for at, values in json.loads(curve)],
     )
-
-
-def read_meta(path: Path) -> Mapping[str, Any]:
-    """All meta values of an archive, without changing it.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    archive = Archive(path)
-    try:
-        return {key: json.loads(value) for key, value in archive._db.execute("SELECT key, value FROM meta")}
-    finally:
-        archive.close()

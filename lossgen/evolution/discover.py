@@ -9,17 +9,22 @@ from typing import Any
 
 from lossgen.algebra.simplify import simplify
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
+from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
-from lossgen.evolution.config import BASELINES, RUNNERS_UP, RunConfig
+from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.engine import Engine, Individual, found_name
 from lossgen.evolution.events import Listener, Plan
-from lossgen.evolution.run import Run
+from lossgen.evolution.run import Run, versions
 from lossgen.evolution.session import Entry, Session
 from lossgen.evolution.space import find_space, read_space
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
+from lossgen.files import write_text
+from lossgen.kernel.fingerprint import fingerprint
+from lossgen.kernel.screen import screen
 from lossgen.language.loss import Loss
+from lossgen.language.lower import lower_loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula, print_loss
 from lossgen.runner import find_runner
@@ -59,10 +64,7 @@ def resolve(config: RunConfig) -> RunConfig:
         problem = error.errors()[0]
         flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
         raise InputError(f"{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
-    name = config.data.name
-    if Path(name).exists() and (len(Path(name).parts) > 1 or name.endswith(".npz")):
-        name = str(Path(name).resolve())  # so that the run can be resumed from another folder
-    change: dict[str, Any] = {"data": config.data.model_copy(update={"name": name})}
+    change: dict[str, Any] = {"data": _settled(config.data)}
     change |= {"runner": str(found.path) if config.runner.endswith(".py") else config.runner}
     change |= {"runner_digest": found.digest, "options": options.model_dump()}
     if config.kind == "evolve" and not config.space_text:
@@ -72,6 +74,14 @@ def resolve(config: RunConfig) -> RunConfig:
             space.derive(loss)
         change |= {"space": space.name, "space_text": space.text, "seed_losses": [print_loss(loss) for loss in seeds]}
     return config.model_copy(update=change)
+
+
+def _settled(data: DataConfig) -> DataConfig:
+    """The data with its paths made absolute, so that the run can be resumed from another folder."""
+    name, root = data.name, data.root or os.environ.get("LOSSGEN_DATA")
+    if Path(name).exists() and not name.isidentifier():
+        name = str(Path(name).resolve())
+    return data.model_copy(update={"name": name, "root": str(Path(root).resolve()) if root else None})
 
 
 @contextmanager
@@ -85,6 +95,12 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
     found = find_runner(config.runner)
     if found.digest != config.runner_digest:
         raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
+    began = run.archive.meta("versions")
+    if began is not None and began != versions():
+        changed = ", ".join(sorted(name for name, now in versions().items() if began.get(name) != now))
+        listener.note(f"versions have changed since the run began ({changed}): its record is no longer reproducible")
+        run.archive.set_meta("reproducible", False)
+    run.archive.set_meta("versions", began or versions())
     assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
     with Pool(assignment, workers, run.path / "logs") as pool:
         listener.preparing("loading the data and what judges the results")
@@ -172,7 +188,7 @@ def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
 def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:
     """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched."""
     found: list[Entry] = []
-    known = {entry.digest for entry in baselines}
+    known = {_mark(session, entry): entry.loss.name for entry in baselines}
     for individual in ranking:
         if len(found) == 1 + RUNNERS_UP:
             break
@@ -180,11 +196,18 @@ def _finalists(session: Session, ranking: list[Individual], baselines: list[Entr
         searched = individual.entry.loss
         simple = _simplified(session, searched)
         entry = Entry.of(simple)
-        if entry.digest in known:
-            continue  # a baseline again, or another runner-up in other words
-        known.add(entry.digest)
+        mark = _mark(session, entry)
+        if mark in known:
+            session.listener.note(f"{formula(simple)} trains as {known[mark]} does, and is passed over")
+            continue
+        known[mark] = entry.loss.name
         found.append(entry)
     return found
+
+
+def _mark(session: Session, entry: Entry) -> str:
+    """Equal for losses that train alike."""
+    return fingerprint(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
 
 
 def _simplified(session: Session, searched: Loss) -> Loss:
@@ -193,7 +216,8 @@ def _simplified(session: Session, searched: Loss) -> Loss:
     key = f"simplified {searched.digest()}"
     text = archive.meta(key)
     if text is None:
-        simple = simplify(searched)
+        # Where sympy was stopped by its time limit, another machine's may get further.
+        simple = simplify(searched, on_late=lambda: archive.set_meta("reproducible", False))
         text = print_loss(simple.renamed(found_name(simple)))
         archive.set_meta(key, text)
     config = session.run.config
@@ -207,23 +231,22 @@ def _simplified(session: Session, searched: Loss) -> Loss:
 
 
 def write_found(entry: Entry, generated: Path) -> Path:
-    """Write a found loss's module as evolved_<hash>.py, unless one of the same loss is there.
+    """Write a found loss's module as evolved_<hash>.py; a file of the same loss, or of another, is left as it is.
 
     Raises:
         InputError: the folder cannot be written.
     """
     path = generated / f"evolved_{entry.digest[:8]}.py"
     if path.exists():
-        return path
+        if body_of(path.read_text(encoding="utf-8", errors="replace")) == body_of(entry.source):
+            return path
+        path = generated / f"evolved_{entry.digest}.py"  # the short name is taken by something else
     try:
         generated.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(entry.source, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
+        write_text(path, entry.source)
+    except (OSError, InputError):
         raise InputError(
-            f"--generated {generated}: cannot be written ({error.strerror}); the run is kept, "
-            "go on with --resume and another --generated"
+            f"--generated {generated}: cannot be written; the run is kept, go on with --resume and another --generated"
         ) from None
     return path
 

@@ -17,6 +17,7 @@ class Plan:
         workers: worker processes.
         seconds: expected wall time of all trainings.
         verify_seconds: the part of it that verification takes.
+        minimise: whether the fitness is a metric to be minimised; if not, it is the negative metric.
         notes: what the runner and the planner want known.
     """
 
@@ -27,6 +28,7 @@ class Plan:
     workers: int
     seconds: float
     verify_seconds: float
+    minimise: bool
     notes: Sequence[str]
 
 

@@ -5,7 +5,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from lossgen.evolution.archive import Archive
 from lossgen.evolution.config import RunConfig, read_config, write_config
 
 RUNS = Path("runs")
-CONFIG, ARCHIVE = "run.toml", "archive.sqlite"
+CONFIG, ARCHIVE, LOCK = "run.toml", "archive.sqlite", ".lock"
 PACKAGES = ("lossgen", "torch", "torchvision", "numpy", "numba", "sympy", "lark")
 
 
@@ -44,6 +44,7 @@ class Run:
         config = self.config.model_dump(exclude_none=True, exclude={"timeout", "space_text"})
         config["data"].pop("root", None)
         config["runner"] = Path(config["runner"]).stem
+        config["data"]["name"] = Path(config["data"]["name"]).name
         return {
             "schema": 1,
             "finished": archive.meta("finished", False),
@@ -86,36 +87,50 @@ def versions() -> dict[str, str]:
 def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
     """Make the folder of a new run and open it.
 
+    Where the run is refused before anything was trained, what was made is taken away again.
+
     Raises:
-        InputError: the folder holds something already, or cannot be written.
+        InputError: the folder holds something already, cannot be written, or another process has it.
     """
     if path.is_file():
         raise InputError(f"--out {path}: is a file; give a folder")
-    made = not path.exists()
     try:
+        made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
-        if any(entry.name != ".lock" for entry in path.iterdir()):
-            if (path / CONFIG).exists():
-                raise InputError(f"--out {path}: holds a run already; go on with `--resume {path}`, or choose another")
-            raise InputError(f"--out {path}: is not empty; give a new or an empty folder")
+        _refuse_occupied(path)
         with _locked(path):
+            _refuse_occupied(path)  # another process may have been first
             write_config(config, path / CONFIG, versions())
             archive = Archive(path / ARCHIVE)
-            try:
-                yield Run(path, config, archive)
-            except InputError:
-                made = made and not archive.outcomes()
-                raise
-            else:
-                made = False
-            finally:
-                archive.close()
-    except InputError:
-        if made:  # refused before anything was trained: leave no folder behind
-            shutil.rmtree(path, ignore_errors=True)
-        raise
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror or error}") from None
+    with _locked(path):
+        try:
+            yield Run(path, config, archive)
+        except InputError:
+            if not archive.outcomes():
+                archive.close()
+                _clear(path, made)
+            raise
+        finally:
+            archive.close()
+
+
+def _refuse_occupied(path: Path) -> None:
+    if (path / CONFIG).exists():
+        raise InputError(f"--out {path}: holds a run already; go on with `--resume {path}`, or choose another")
+    if any(entry.name != LOCK for entry in path.iterdir()):
+        raise InputError(f"--out {path}: is not empty; give a new or an empty folder")
+
+
+def _clear(path: Path, made: bool) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    if made:
+        path.rmdir()
 
 
 @contextmanager
@@ -130,22 +145,12 @@ def open_run(name: str | Path, *, locked: bool = True) -> Iterator[Run]:
     """
     path = find_run(name)
     config = read_config(path / CONFIG)
-    if not locked:
-        archive = Archive(path / ARCHIVE)
+    with _locked(path) if locked else nullcontext():
+        archive = Archive(path / ARCHIVE, create=False)
         try:
             yield Run(path, config, archive)
         finally:
             archive.close()
-        return
-    try:
-        with _locked(path):
-            archive = Archive(path / ARCHIVE)
-            try:
-                yield Run(path, config, archive)
-            finally:
-                archive.close()
-    except OSError as error:
-        raise InputError(f"run {path}: {error.strerror or error}") from None
 
 
 def find_run(name: str | Path) -> Path:
@@ -166,9 +171,11 @@ def find_run(name: str | Path) -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path / ".lock")
+    lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
+    except OSError as error:
+        raise InputError(f"run {path}: cannot be locked: {error.strerror or error}") from None
     except Timeout:
         raise InputError(f"run {path}: another process is working on it; wait for it, or stop it") from None
     try:

@@ -1,17 +1,19 @@
 """A session trains entries for a run: from the archive what was trained before, by the workers what was not."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lossgen.codegen.torch_module import emit_torch
+from lossgen.codegen.torch_module import body_of, emit_torch
+from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.config import GENERATIONS, STEPS
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.hall_of_fame import write_hall_of_fame
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.messages import Task
-from lossgen.evolution.workers.pool import Pool, Ready
+from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.loss import Loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import Direction, Member, Outcome
@@ -20,6 +22,7 @@ STAGES = {"search": 0, "verify": 1, "compare": 2, "timing": 3}
 """A stage's place in the seed of its trainings: each stage has random streams of its own, the same for all losses."""
 
 TIMING_STEPS = (20, 60)
+TRIAL_TIMEOUT = 600.0
 SHORTEST = 50
 SEARCH_SLACK = 0.95
 VERIFY_SHARE = 0.45
@@ -35,16 +38,22 @@ class Entry:
     Attributes:
         loss: the loss.
         source: its emitted module.
-        digest: its key in the archive.
+        digest: its key in the archive: of the loss, and of the code where that is somebody's own.
+        trusted: whether the code is somebody's own, and so not compared with the kernel's evaluation of the loss.
     """
 
     loss: Loss
     source: str
     digest: str
+    trusted: bool = False
 
     @classmethod
     def of(cls, loss: Loss, source: str | None = None) -> "Entry":
-        return cls(loss, source or emit_torch(loss), loss.digest())
+        emitted = emit_torch(loss)
+        if source is None or body_of(source) == body_of(emitted):
+            return cls(loss, source or emitted, loss.digest())
+        own = hashlib.sha256((loss.digest() + body_of(source)).encode()).hexdigest()
+        return cls(loss, source, own, trusted=True)
 
 
 class Session:
@@ -63,7 +72,7 @@ class Session:
         self.objective, self.direction = next(iter(ready.objectives.items()))
         self._began = time.monotonic()
         self._earlier: float = run.archive.meta("elapsed", 0.0)
-        self.seconds_per_training = 0.0
+        self.seconds_per_training = self.planned_seconds = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -86,13 +95,13 @@ class Session:
 
         def done(task: Task, outcome: Outcome) -> None:
             if outcome.status in ("crashed", "timeout"):
-                self.listener.note(f"a trial training of {entry.loss.name} ended as {outcome.status}: {outcome.reason}")
+                raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {outcome.reason}")
             seconds[task.steps] = outcome.seconds
 
         tasks = [self._task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
-        self.pool.run(tasks[:1], done)  # the first training of a worker warms it up; it is not counted
-        self.pool.run(tasks[:1], done)
-        self.pool.run(tasks[1:], done)
+        limit = max(self.run.config.timeout or 0.0, TRIAL_TIMEOUT)
+        for task in (tasks[0], *tasks):  # the first training of a worker warms it up; it is not counted
+            self.pool.run([task], done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
         return max(seconds[few] - few * a_step, 0.0), a_step
@@ -143,9 +152,10 @@ class Session:
             under_way.pop(task.key, None)
             archive.add_outcome(OutcomeKey(stage, entry.digest, replicate, steps), entry.loss.name, outcome)
             archive.set_meta("elapsed", self.elapsed)
-            seconds.append(outcome.seconds)
-            self.seconds_per_training = sum(seconds) / len(seconds)
-            if outcome.status == "timeout":
+            if outcome.status == "ok":
+                seconds.append(outcome.seconds)
+                self.seconds_per_training = sum(seconds) / len(seconds)
+            if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
                 archive.set_meta("reproducible", False)
             found[entry.digest, replicate] = outcome
             if stage == "search":
@@ -183,7 +193,7 @@ class Session:
                     notes.append(f"the time limit buys {max(affordable, SHORTEST)} steps a training instead of {steps}")
                     steps = max(affordable, SHORTEST)
         training = apart + steps * a_step
-        self.seconds_per_training = training
+        self.seconds_per_training = self.planned_seconds = training
         verify_seconds = -(-verify_trainings // workers) * training
         if search and generations is None and not config.time_limit:
             generations = config.generations or GENERATIONS
@@ -198,13 +208,24 @@ class Session:
                 trainings = max(affordable, 1)
                 notes.append("the search goes on until the time that verification needs is left")
         seconds = -(-trainings // workers) * training + verify_seconds
-        return Plan(trainings, verify_trainings, steps, training, workers, seconds, verify_seconds, notes)
+        return Plan(
+            trainings,
+            verify_trainings,
+            steps,
+            training,
+            workers,
+            seconds,
+            verify_seconds,
+            self.direction == "min",
+            notes,
+        )
 
     def _task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
         seed = (self.run.config.seed, STAGES[stage], replicate)
         folder = self.run.path / "models" / f"{entry.loss.name}-{replicate}" if keep else None
         key = f"{stage} {entry.digest} {replicate} {steps}"
-        return Task(key, Member(entry.loss.name, entry.source, seed), print_loss(entry.loss), steps, folder)
+        text = "" if entry.trusted else print_loss(entry.loss)
+        return Task(key, Member(entry.loss.name, entry.source, seed), text, steps, folder)
 
     def _time_left(self, reserve: int | None) -> Callable[[], bool]:
         """Whether there is time for one more training, and for those in reserve, as trainings go in this run."""
@@ -218,7 +239,7 @@ class Session:
 
     def _timeout(self) -> float:
         """Seconds after which a training is given up: as configured, else far beyond what it should take."""
-        return self.run.config.timeout or 60.0 + 20.0 * self.seconds_per_training
+        return self.run.config.timeout or 60.0 + 20.0 * max(self.seconds_per_training, self.planned_seconds)
 
 
 def signed(value: float, direction: Direction) -> float:

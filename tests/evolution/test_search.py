@@ -127,7 +127,7 @@ def test_a_worker_that_dies_once_costs_nothing(undisturbed: Path, tmp_path: Path
 def test_misbehaviour_is_an_outcome_and_the_search_goes_on(
     tmp_path: Path, misbehaviour: str, status: str, reason: str
 ) -> None:
-    more = ["--population", "1", "--generations", "2", "--verify-seeds", "2", "--timeout", "2"]
+    more = ["--population", "1", "--generations", "2", "--verify-seeds", "2", "--timeout", "4"]
     out = search(tmp_path, "run", "--misbehave", misbehaviour, *more)
     found = record(tmp_path, "run")
     assert [o["status"] for o in found["outcomes"] if o["stage"] == "search"] == [status] * 2
@@ -199,6 +199,28 @@ def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> 
     mine.write_text("mine\n")
     search(tmp_path, "run", "--pause", "0.1")
     assert mine.read_text() == "mine\n"
+
+
+def test_files_beside_the_user_do_not_shadow_the_library(tmp_path: Path) -> None:
+    for name in ("queue.py", "types.py", "sympy.py"):
+        (tmp_path / name).write_text("raise RuntimeError('shadowed')\n")
+    command = [sys.executable, "-P", "-m", "lossgen", "evolve", "--runner", str(TOY), "--population", "1"]
+    more = ["--generations", "1", "--steps", "1", "--verify-seeds", "2", "--out", "run"]
+    done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "shadowed" not in done.stdout + done.stderr
+
+
+def test_a_trusted_body_is_trained_as_it_is_and_apart_from_the_loss_it_names(tmp_path: Path) -> None:
+    lossgen("compile", "bce", "--name", "Kept", "-o", "kept.py", cwd=tmp_path)
+    lossgen("compile", "bce", "--name", "Changed", "-o", "changed.py", cwd=tmp_path)
+    path = tmp_path / "changed.py"
+    path.write_text(path.read_text().replace("return -F.logsigmoid(-score)", "return -3.0 * F.logsigmoid(-score)"))
+    args = ["compare", "kept.py", "changed.py", "--trust", "--runner", TOY, "--steps", "1", "--seeds", "1"]
+    lossgen(*args, "--out", "run", cwd=tmp_path)
+    kept, changed = (r["mean"] for r in record(tmp_path, "run")["result"]["results"])
+    assert kept is not None and changed is not None
+    assert changed > kept + 0.5
 
 
 def _children(pid: int) -> list[int]:

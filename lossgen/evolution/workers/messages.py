@@ -27,7 +27,7 @@ class Task:
     Attributes:
         key: names the task; comes back with the outcome.
         member: to be trained; its module is first compared with the kernel's evaluation of `loss`.
-        loss: loss text.
+        loss: loss text, "" for a module of somebody's own that is taken as it is.
         steps: absolute step to reach.
         keep: folder for model and samples, None to keep nothing.
     """

@@ -22,6 +22,7 @@ from lossgen.runner import Direction, Outcome
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+WORKER_DIED = "its worker died twice"
 DEATHS_ALLOWED = 1
 """A training whose worker died is tried once more: the death may have had nothing to do with it."""
 
@@ -41,6 +42,7 @@ class _Worker:
     number: int
     process: "subprocess.Popen[str]"
     task: Task | None = None
+    timeout: float = float("inf")
     deadline: float = float("inf")
     ready: bool = False
     timed_out: bool = field(default=False)
@@ -104,7 +106,7 @@ class Pool:
         deaths: dict[str, int] = {}
         while True:
             for worker in self._workers:
-                if worker.ready and worker.task is None and waiting:
+                if worker.ready and worker.task is None and not worker.timed_out and waiting:
                     if not go_on():
                         waiting.clear()
                         break
@@ -123,6 +125,7 @@ class Pool:
 
     def _hand_out(self, worker: _Worker, task: Task, timeout: float) -> None:
         worker.task = task
+        worker.timeout = timeout
         worker.deadline = time.monotonic() + timeout
         self._send(worker, task_to_json(task))
 
@@ -166,13 +169,15 @@ class Pool:
         if task is None:
             return
         if worker.timed_out:
-            seconds = round(time.monotonic() - worker.deadline)
-            on_done(task, Outcome("timeout", reason=f"stopped {seconds} s after its time limit"))
+            seconds = worker.timeout
+            on_done(
+                task, Outcome("timeout", reason=f"not done within its time limit of {seconds:.0f} s", seconds=seconds)
+            )
             return
         deaths[task.key] = deaths.get(task.key, 0) + 1
         if deaths[task.key] > DEATHS_ALLOWED:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            on_done(task, Outcome("crashed", reason=f"its worker died twice ({how}); see {self._log(worker).name}"))
+            on_done(task, Outcome("crashed", reason=f"{WORKER_DIED} ({how})"))
         else:
             waiting.appendleft(task)
 
@@ -185,7 +190,7 @@ class Pool:
         )
         with (self.logs / f"worker-{number}.log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lossgen.evolution.workers.process"],
+                [sys.executable, "-P", "-m", "lossgen.evolution.workers.process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -201,9 +206,13 @@ class Pool:
 
     def _listen(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
-        for line in worker.process.stdout:
-            self._inbox.put((worker, json.loads(line)))
-        self._inbox.put((worker, None))
+        try:
+            for line in worker.process.stdout:
+                self._inbox.put((worker, json.loads(line)))
+        except ValueError:
+            worker.process.kill()  # half a message: it was killed while it wrote
+        finally:
+            self._inbox.put((worker, None))
 
     def _send(self, worker: _Worker, message: dict[str, Any]) -> None:
         assert worker.process.stdin is not None
@@ -226,7 +235,7 @@ class Pool:
     def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:
         if message["input"]:
             return InputError(message["message"])
-        return InputError(f"runner {self.assignment.runner}: {message['message']}; see {self._log(worker)}")
+        return InputError(f"runner {self.assignment.runner}: {message['message']}")
 
     def _log(self, worker: _Worker) -> Path:
         return self.logs / f"worker-{worker.number}.log"

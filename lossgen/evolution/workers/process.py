@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 import os
 import queue
 import sys
@@ -46,7 +47,7 @@ def main() -> int:
             write(channel, {"event": "error", "input": True, "message": str(error)})
         except Exception as error:  # noqa: BLE001  the driver must hear of it, whatever it is
             traceback.print_exc()
-            write(channel, {"event": "error", "input": False, "message": f"{type(error).__name__}: {error}"})
+            write(channel, {"event": "error", "input": False, "message": _described(error)})
 
 
 def _listen(inbox: "queue.Queue[dict[str, Any]]") -> None:
@@ -61,6 +62,12 @@ def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
         raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
     runner = found.cls(found.cls.options.model_validate(message["options"]))
     preparation = runner.prepare(DataSpec(**message["data"]), message["device"])
+    if not runner.objectives or not set(runner.objectives.values()) <= {"min", "max"}:
+        raise InputError(
+            f"runner {found.path}: objectives are {dict(runner.objectives)!r}; "
+            "give at least one metric name with its direction, 'min' or 'max'"
+        )
+    _warm_up()
     write(
         channel,
         {
@@ -75,19 +82,17 @@ def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
 
 
 def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> Outcome:
-    from lossgen.codegen.verify import verify_module
-    from lossgen.language.parser import parse_loss
-
     started = time.monotonic()
 
     def on_step(_: int, step: int) -> None:
         write(channel, {"event": "step", "key": task.key, "step": step})
 
     try:
-        if task.member.source not in verified:
-            verify_module(parse_loss(task.loss), task.member.source)
+        if task.loss and task.member.source not in verified:
+            _verify(task)
             verified.add(task.member.source)
         (outcome,) = runner.train([task.member], Budget(task.steps, task.keep, on_step))
+        outcome = _sound(outcome, next(iter(runner.objectives)))
     except InputError:
         raise
     except CheckError as error:
@@ -98,6 +103,43 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
         return Outcome("crashed", reason=reason, seconds=time.monotonic() - started)
     # A runner's own idea of its seconds is not asked for: budgets are planned with these.
     return dataclasses.replace(outcome, seconds=time.monotonic() - started)
+
+
+def _verify(task: Task) -> None:
+    """Compare the module with the kernel's evaluation of its loss: what is searched is what is trained."""
+    from lossgen.codegen.verify import verify_module
+    from lossgen.language.parser import parse_loss
+
+    try:
+        verify_module(parse_loss(task.loss), task.member.source)
+    except InputError as error:  # the fault is this candidate's; the search goes on
+        raise CheckError(str(error)) from None
+
+
+def _sound(outcome: Outcome, objective: str) -> Outcome:
+    """The outcome with plain float metrics; "crashed" where it is well by its own word, but not by its numbers."""
+    metrics = {str(name): float(value) for name, value in outcome.metrics.items()}
+    if outcome.status == "ok" and not math.isfinite(metrics.get(objective, math.nan)):
+        found = metrics.get(objective, "missing")
+        return dataclasses.replace(outcome, status="crashed", reason=f"metric {objective} is {found}", metrics={})
+    curve = [(int(step), {str(n): float(v) for n, v in values.items()}) for step, values in outcome.curve]
+    return dataclasses.replace(outcome, metrics=metrics, curve=curve)
+
+
+def _warm_up() -> None:
+    """Load (or, once a machine, compile) the kernel now, so that no training's time is spent on it."""
+    from lossgen.codegen.load import load_argument
+    from lossgen.codegen.verify import verify_module
+
+    known = load_argument("bce")
+    verify_module(known.loss, known.source)
+
+
+def _described(error: BaseException) -> str:
+    """An exception in one line, with the place that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text} ({place.filename}, line {place.lineno})"
 
 
 if __name__ == "__main__":
