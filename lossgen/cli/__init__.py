@@ -36,6 +36,9 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.UsageError as error:
         see = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        option = getattr(error, "option_name", None) or ""
+        if error.ctx and error.ctx.command.name in ("inspect", "compile", "compare") and not option.startswith("--"):
+            see += f"; an expression that begins with a minus goes behind --: {error.ctx.command_path} -- '-y_pred'"
         _end(error.format_message().replace("\n", " ") + see, 2)
     except click.ClickException as error:
         _end(error.format_message(), 2)

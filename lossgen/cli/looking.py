@@ -60,13 +60,14 @@ def runs() -> None:
 def show(run: str, as_json: bool, as_csv: bool) -> None:
     """Show what a run has found out: its folder, or a prefix of its name under ./runs."""
     from lossgen.evolution.run import open_run
+    from lossgen.files import without_nan
     from lossgen.report.tables import candidates_csv, show_lines
 
     if as_json and as_csv:
         raise InputError("show: give --json or --csv, not both")
     with open_run(run, locked=False) as opened:
         if as_json:
-            click.echo(json.dumps(opened.record(), indent=2, sort_keys=True))
+            click.echo(json.dumps(without_nan(opened.record()), indent=2, sort_keys=True))
         elif as_csv:
             click.echo(candidates_csv(opened.archive), nl=False)
         else:

@@ -24,6 +24,7 @@ def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, che
     from lossgen.codegen.load import load_argument
     from lossgen.codegen.torch_module import emit_torch
     from lossgen.codegen.verify import verify_module
+    from lossgen.files import write_text
 
     if not losses:
         losses = tuple(str(path) for path in sorted(Path("generated").glob("*.loss")))
@@ -41,16 +42,14 @@ def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, che
         if check:
             if target is None:
                 raise InputError(f"compile --check: {text} has no file to check; give a .loss file, or -o FILE")
-            if not target.is_file() or target.read_text(encoding="utf-8") != source:
+            if not target.is_file() or target.read_bytes() != source.encode():
                 stale.append(str(target))
             continue
         verify_module(loss, source)
         if target is None or str(target) == "-":
             click.echo(source, nl=False)
             continue
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(source, encoding="utf-8")
-        temporary.replace(target)
+        write_text(target, source)
         click.echo(f"{target}: class {loss.name}, equal to the loss in value and gradient")
     if stale:
         raise CheckError(f"not up to date: {', '.join(stale)}; run `lossgen compile` on the sources")
@@ -64,11 +63,12 @@ def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, che
 def inspect(loss: str, plot: Path | None, as_json: bool, trust: bool) -> None:
     """Show a loss: its text, a simpler form, its derivative, its card."""
     from lossgen.codegen.load import load_argument
+    from lossgen.files import without_nan
     from lossgen.report.inspection import inspection
 
     found = inspection(load_argument(loss, trust).loss)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
+        click.echo(json.dumps(without_nan(found.as_json()), indent=2))
     else:
         for line in found.lines():
             click.echo(line)

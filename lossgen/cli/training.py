@@ -43,6 +43,8 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 
     Without options: DCGANs on 1797 handwritten digits of 8 x 8 pixels, about 8 minutes on 2 cores.
     """
+    from rich.text import Text
+
     from lossgen.evolution.discover import discover
     from lossgen.report.ending import discovery_lines
     from lossgen.report.summary import write_discovery
@@ -54,7 +56,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
         written = write_discovery(opened.run, discovery)
         opened.view.close()
         for part in discovery_lines(opened.run, discovery, written):
-            opened.console.print(part, highlight=False)
+            opened.console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
 
 
 @click.command(cls=RunnerCommand, context_settings=SETTINGS)
@@ -69,6 +71,8 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
 
     LOSS may also be `zoo`: all losses that come with lossgen.
     """
+    from rich.text import Text
+
     from lossgen.evolution.discover import compare_losses
     from lossgen.report.ending import comparison_lines
     from lossgen.report.summary import write_comparison
@@ -78,7 +82,7 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
         written = write_comparison(opened.run, comparison)
         opened.view.close()
         for part in comparison_lines(opened.run, comparison, written):
-            opened.console.print(part, highlight=False)
+            opened.console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def _open(ctx: click.Context, flags: dict[str, Any], kind: str) -> Iterator[_Ope
     console = console_for()
     if flags["resume"]:
         others = [
-            f"--{name.replace('_', '-')}"
+            "LOSS" if name == "losses" else f"--{name.replace('_', '-')}"
             for name in flags
             if name not in LASTING and ctx.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         ]
@@ -156,7 +160,12 @@ def _default_folder(config: "RunConfig") -> Path:
 
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = [Path(config.runner).stem, Path(config.data.name).stem]
-    return RUNS / "-".join([now, *parts])
+    path = RUNS / "-".join([now, *parts])
+    number = 1
+    while path.exists():  # another run began in this very second
+        number += 1
+        path = RUNS / "-".join([now, *parts, str(number)])
+    return path
 
 
 def _check_writable(folder: Path) -> None:

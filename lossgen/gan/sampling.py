@@ -109,6 +109,8 @@ def sample(model_path: Path, n: int, seed: int | Sequence[int] | None = None, de
 
 def check_device(device: str) -> None:
     """Raise InputError where a device is asked for that PyTorch does not know or this machine does not have."""
+    if device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise InputError(f"device {device!r} is none that a GAN can be trained on: use cpu, or cuda")
     try:
         torch.empty(0, device=torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError):

@@ -32,13 +32,3 @@ def enclosures(expression: Expression, domains: Mapping[str, Interval] | None = 
 def enclose(expression: Expression, domains: Mapping[str, Interval] | None = None) -> Interval:
     """The enclosure of the whole expression."""
     return enclosures(expression, domains)[expression]
-
-
-def is_textbook(expression: Expression, domains: Mapping[str, Interval] | None = None) -> bool:
-    """Whether no guard in the expression can act."""
-    found = enclosures(expression, domains)
-    return all(
-        OPERATORS[node.head].textbook(*(found[operand] for operand in node.operands))
-        for node in expression.walk()
-        if node.operands
-    )

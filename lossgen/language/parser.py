@@ -80,7 +80,7 @@ def parse_loss(text: str, source: str = "loss") -> Loss:
     if len(text.encode(errors="surrogatepass")) > MAX_TEXT:
         raise InputError(f"{source}: {len(text)} characters of loss text; at most {MAX_TEXT // 1024} KiB are read")
     if not text.strip():
-        raise InputError(f"{source}: empty text; expected a loss such as: -y_real * log(y_pred)")
+        raise InputError(f"{source}: empty text; expected a loss such as: square(y_pred - y_real)")
     try:
         parsed = cast(Loss, _parser().parse(text))  # the transformer's result, not a tree
     except _Misuse as fault:

@@ -1,5 +1,6 @@
 """What a finished run prints: the table, the finding in words, the files, the commands to go on."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
 from lossgen.report.live import duration
 from lossgen.report.tables import comparison_table, setting_text, verdict_lines
+from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,11 +34,30 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     yield from _files(run, [*([discovery.file] if discovery.file else []), *written])
     yield Text("Go on with:")
     if discovery.file:
-        beside = "bce lsgan hinge ganetic"
-        yield Text(f"  lossgen inspect {discovery.file} --plot champion.png")
-        yield Text(f"  lossgen compare {discovery.file} {beside} --data {run.config.data.name} --seeds 10")
-    yield Text(f"  lossgen show {run.path}")
-    yield Text(f"  lossgen evolve --resume {run.path}")
+        file = shlex.quote(str(discovery.file))
+        yield Text(f"  lossgen inspect {file} --plot champion.png")
+        yield Text(
+            f"  lossgen compare {file} bce lsgan hinge ganetic --seeds 10 {same_setting(run, discovery.plan.steps)}"
+        )
+    yield Text(f"  lossgen show {shlex.quote(str(run.path))}")
+    yield Text(f"  lossgen evolve --resume {shlex.quote(str(run.path))}")
+
+
+def same_setting(run: Run, steps: int) -> str:
+    """The flags that train other losses under the setting of this run."""
+    config = run.config
+    defaults = find_runner(config.runner).cls.options().model_dump(mode="json")
+    flags = {"data": config.data.name, "steps": steps}
+    if config.runner != "dcgan":
+        flags["runner"] = config.runner
+    if config.data.root and not Path(config.data.name).is_absolute():
+        flags["data-dir"] = config.data.root
+    if config.data.image_size:
+        flags["image-size"] = config.data.image_size
+    if config.data.fit != "pad":
+        flags["fit"] = config.data.fit
+    flags |= {name.replace("_", "-"): value for name, value in config.options.items() if defaults.get(name) != value}
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in flags.items())
 
 
 def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) -> "Iterator[RenderableType]":

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossgen.codegen.load import load_argument
+from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.gan.sampling import grid
 from lossgen.kernel.evaluate import values_and_gradients
 from lossgen.language.loss import ROLES, Loss
@@ -40,12 +42,11 @@ def loss_curves(losses: Sequence[Loss], path: Path) -> None:
             shown = []
             for colour, (name, pair) in zip(COLOURS, curves.items(), strict=False):
                 curve = pair[row][column]
-                curve = curve - curve.min() if row == 0 else curve
+                curve = curve - curve.min(where=np.isfinite(curve), initial=np.inf) if row == 0 else curve
                 shown.append(curve)
                 axis.plot(scores, curve, color=colour, label=name, linewidth=2.2 if name == losses[0].name else 1.5)
-            middle = np.abs(scores) <= 4.0
-            low = min(float(curve[middle].min()) for curve in shown)
-            high = max(float(curve[middle].max()) for curve in shown)
+            seen = np.concatenate([curve[np.isfinite(curve) & (np.abs(scores) <= 4.0)] for curve in shown])
+            low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
             margin = 0.08 * (high - low or 1.0)
             axis.set_ylim(max(low, -6.0) - margin, min(high, 6.0) + margin)
             if row == 0:
@@ -111,12 +112,13 @@ def _label(result: Result) -> str:
 
 
 def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path) -> None:
-    """Fitness of every training of the search in order of proposal, and the best so far."""
-    found = {key.digest: outcome for key, _, outcome in archive.outcomes("search") if key.replicate == 0}
+    """Fitness of every trained candidate (mean over replicates) in order of proposal, and the best so far."""
+    fitness = search_fitness(archive, objective)
+    trained = {key.digest for key, _, _ in archive.outcomes("search")}
     points = [
-        (row.generation, found[row.digest].metrics.get(objective))
+        (row.generation, fitness[row.digest][0] if row.digest in fitness else None)
         for row in archive.candidates()
-        if row.fate == "trained" and row.digest in found
+        if row.fate == "trained" and row.digest in trained
     ]
     values = np.array([np.nan if value is None else value for _, value in points], float)
     figure = _figure(7, 3.8)
@@ -133,7 +135,7 @@ def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path)
         axis.legend(fontsize=8)
         if minimise and np.nanmin(values) > 0:
             axis.set_yscale("log")
-    axis.set_xlabel("training, in order of proposal (a colour a generation)")
+    axis.set_xlabel("candidate, in order of proposal (a colour a generation)")
     axis.set_ylabel(objective)
     axis.grid(alpha=0.25)
     _save(figure, path)
@@ -149,4 +151,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=130)
+    try:
+        figure.savefig(path, dpi=130)
+    except ValueError as error:
+        raise InputError(f"picture {path}: {str(error).splitlines()[0]}") from None

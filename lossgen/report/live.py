@@ -59,6 +59,7 @@ class PlainView(Listener):
     def __init__(self, console: "Console") -> None:
         self.console = console
         self.best = math.inf
+        self._sign = 1.0
         self._stage = ""
         self._total = 0
         self._done = 0
@@ -76,6 +77,7 @@ class PlainView(Listener):
         self.say(f"… {what}")
 
     def planned(self, plan: Plan) -> None:
+        self._sign = 1.0 if plan.minimise else -1.0
         for line in plan_lines(plan):
             self.say(line)
 
@@ -98,9 +100,11 @@ class PlainView(Listener):
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
         self.best = min(self.best, fitness) if stage == "search" else self.best
-        result = f"{fitness:.4g}" if outcome.status == "ok" else f"{outcome.status}: {outcome.reason}"
+        result = f"{self._sign * fitness:.4g}" if outcome.status == "ok" else f"{outcome.status}: {outcome.reason}"
         line = f"{STAGE_NAMES.get(stage, stage)} {self._done}/{self._total}: {name} {result}"
-        self.say(line + (f" (best {self.best:.4g})" if stage == "search" and math.isfinite(self.best) else ""))
+        self.say(
+            line + (f" (best {self._sign * self.best:.4g})" if stage == "search" and math.isfinite(self.best) else "")
+        )
 
     def progress(self, stage: str, fraction: float) -> None:
         self._fraction = fraction
@@ -209,7 +213,7 @@ class LiveView(PlainView):
             table.add_row("trainings", f"{self._done} of {self._planned()}")
             table.add_row("", ProgressBar(total=max(self._planned(), 1), completed=self._done, width=40))
         if math.isfinite(self.best):
-            table.add_row("best so far", f"{self.best:.4g}")
+            table.add_row("best so far", f"{self._sign * self.best:.4g}")
             table.add_row("", Text(self._best_loss, overflow="ellipsis", no_wrap=True))
         left = self.time_left()
         if left is not None:

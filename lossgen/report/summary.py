@@ -7,6 +7,7 @@ from typing import Any
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
+from lossgen.files import without_nan, write_text
 from lossgen.language.parser import parse_loss
 from lossgen.report.figures import beside_known, box_plot, loss_curves, progress_curve, sample_grids
 from lossgen.report.tables import comparison_csv
@@ -52,7 +53,7 @@ def write_comparison(run: Run, comparison: Comparison) -> list[Path]:
 
 def _write_common(run: Run, comparison: Comparison) -> list[Path]:
     table = run.path / "results.csv"
-    table.write_text(comparison_csv(comparison), encoding="utf-8")
+    write_text(table, comparison_csv(comparison))
     written = [table]
     if any(result.values for result in comparison.results):
         box_plot(comparison, run.path / "box_plot.png")
@@ -63,7 +64,5 @@ def _write_common(run: Run, comparison: Comparison) -> list[Path]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> Path:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
     return path

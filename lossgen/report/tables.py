@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.evolution.run import CONFIG, Run, open_run
 from lossgen.gan.describe import SourceRow
 from lossgen.language.printer import formula
@@ -97,18 +98,21 @@ def comparison_csv(comparison: Comparison) -> str:
 
 
 def candidates_csv(archive: Archive) -> str:
-    """One row a candidate: its place, fate, reason, origin, and its outcome in the search."""
-    outcomes = {key.digest: outcome for key, _, outcome in archive.outcomes("search") if key.replicate == 0}
+    """One row a candidate: its place, fate, reason, origin, and its fitness in the search (mean over replicates)."""
     objective = next(iter(archive.meta("objectives", {"fitness": "min"})))
+    fitness = search_fitness(archive, objective)
+    statuses: dict[str, set[str]] = {}
+    for key, _, outcome in archive.outcomes("search"):
+        statuses.setdefault(key.digest, set()).add(outcome.status)
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(["generation", "number", "fate", "reason", "origin", "size", objective, "status", "loss"])
     for row in archive.candidates():
-        outcome = outcomes.get(row.digest) if row.fate == "trained" else None
-        value = outcome.metrics.get(objective, "") if outcome else ""
-        status = outcome.status if outcome else ""
-        text = formula(row.loss)
-        rows.writerow([row.generation, row.number, row.fate, row.reason, row.origin, row.size, value, status, text])
+        trained = row.fate == "trained"
+        value = fitness[row.digest][0] if trained and row.digest in fitness else ""
+        status = " ".join(sorted(statuses.get(row.digest, ()))) if trained else ""
+        formula_ = formula(row.loss)
+        rows.writerow([row.generation, row.number, row.fate, row.reason, row.origin, row.size, value, status, formula_])
     return out.getvalue()
 
 

@@ -145,6 +145,42 @@ def test_runner_files(call: Call, tmp_path: Path, text: str, words: list[str]) -
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("    options = Options", "    settings = Options"), ["no options"]),
+        (('{"distance": "min"}', '{"distance": "minimize"}'), ["minimize", "'min' or 'max'"]),
+        (('{"distance": "min"}', "{}"), ["at least one metric"]),
+        (
+            ("        return Preparation", "        raise ValueError('boom')\n        return Preparation"),
+            ["boom", "mine.py"],
+        ),
+        (("import os\n", "import os\nraise SystemExit(3)\n"), ["does not load", "SystemExit"]),
+        (
+            ('return Outcome("ok", {"distance": distance}', 'return Outcome("ok", {"far": distance}'),
+            ["distance", "missing"],
+        ),
+        (("distance = abs(value - 1.0) + luck", "distance = float('nan')"), ["distance", "nan"]),
+    ],
+)
+def test_runners_that_break_the_contract(call: Call, tmp_path: Path, change: tuple[str, str], words: list[str]) -> None:
+    text = Path(TOY).read_text()
+    assert change[0] in text
+    (tmp_path / "mine.py").write_text(text.replace(*change))
+    refused(call(*small("--runner", "mine.py")), *words)
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_an_expression_that_begins_with_a_minus(call: Call) -> None:
+    refused(call("inspect", "-y_real * log(y_pred)"), "-- '-y_pred'")
+    assert call("compile", "--", "-y_real * log(y_pred) - (1 - y_real) * log(1 - y_pred)")[0] == 0
+
+
+def test_pictures_that_cannot_be_drawn(call: Call) -> None:
+    refused(call("inspect", "bce", "--plot", "p.xyz"), "p.xyz", "png")
+    assert call("inspect", "exp(score * 100)^1000", "--plot", "p.png")[0] == 0
+
+
 def small(*more: str) -> list[str]:
     return ["evolve", "--population", "1", "--generations", "1", "--steps", "2", "--verify-seeds", "2", *more]
 
@@ -208,9 +244,10 @@ def test_read_only_output(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "x.py").symlink_to("/dev/full")
-    (tmp_path / "x.tmp").symlink_to("/dev/full")
-    refused(call("compile", "hinge", "-o", "x.py"), "No space left")
+    full = tmp_path / f".x.py.{os.getpid()}"
+    full.symlink_to("/dev/full")
+    refused(call("compile", "hinge", "-o", "x.py"), "x.py", "No space left")
+    assert not (tmp_path / "x.py").exists()
 
 
 def test_archives_and_configurations_that_are_damaged(call: Call, tmp_path: Path) -> None:

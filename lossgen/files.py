@@ -1,0 +1,32 @@
+"""Files are written whole or not at all, and JSON holds no NaN."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from lossgen.errors import InputError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 by way of a temporary one beside it, so that no reader sees half of it.
+
+    Raises:
+        InputError: it cannot be written; what was there before is still there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def without_nan(value: Any) -> Any:
+    """JSON values with null in place of NaN and the infinities, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
