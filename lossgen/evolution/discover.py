@@ -178,7 +178,7 @@ def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
     found = [load_argument(name, trust) for name in names]
     for i, one in enumerate(found):
         for other in found[:i]:
-            if one.loss.digest() == other.loss.digest() and one.source == other.source:
+            if Entry.of(one.loss, one.source).digest == Entry.of(other.loss, other.source).digest:
                 raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
             if one.name == other.name:
                 raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
