@@ -23,7 +23,7 @@ def verify_module(loss: Loss, source: str) -> None:
     """Compare the module in `source` with the kernel's evaluation of `loss`.
 
     Raises:
-        CheckError: where and by how much they differ.
+        CheckError: where and by how much they differ, or that the module does not run.
     """
     import torch
 
@@ -37,7 +37,11 @@ def verify_module(loss: Loss, source: str) -> None:
         expected = values_and_gradients([expression], scores, target)
         for dtype in (torch.float64, torch.float32):
             score = torch.tensor(scores, dtype=dtype, requires_grad=True)
-            value = _elementwise(criterion, name, score, target)
+            try:
+                value = _elementwise(criterion, name, score, target)
+            except RuntimeError as error:  # a constant that float32 cannot hold, for one
+                kind = str(dtype).removeprefix("torch.")
+                raise CheckError(f"{loss.name}: the emitted module's {name} does not run in {kind}: {error}") from None
             gradient = torch.autograd.grad(value.sum(), score, allow_unused=True)[0] if value.requires_grad else None
             found = (value, torch.zeros_like(score) if gradient is None else gradient)
             for what, ours, theirs in zip(("value", "gradient"), expected, found, strict=True):

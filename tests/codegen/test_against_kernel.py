@@ -171,6 +171,13 @@ def test_a_module_that_differs_anywhere_is_refused(right: str, wrong: str, where
     assert re.search(r"^GANetic: the emitted module's .* at score -?[\d.]+ is .*, the kernel's ", str(caught.value))
 
 
+def test_a_constant_that_float32_cannot_hold_is_no_accident() -> None:
+    loss = parse_loss("min(score, 1e39) + y_real")
+    assert_equal_curves(loss, emit_torch(loss))
+    with pytest.raises(CheckError, match=r"Loss: the emitted module's real does not run in float32: .*overflow"):
+        verify_module(loss, emit_torch(loss))
+
+
 def test_a_large_loss_is_emitted_in_short_lines_and_verified() -> None:
     def balanced(leaves: int) -> str:
         if leaves == 1:
