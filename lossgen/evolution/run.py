@@ -174,10 +174,10 @@ def _locked(path: Path) -> Iterator[None]:
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
-    except OSError as error:
-        raise InputError(f"run {path}: cannot be locked: {error.strerror or error}") from None
     except Timeout:
         raise InputError(f"run {path}: another process is working on it; wait for it, or stop it") from None
+    except OSError as error:
+        raise InputError(f"run {path}: cannot be locked: {error.strerror or error}") from None
     try:
         yield
     finally:

@@ -102,7 +102,7 @@ def test_random_features_without_labels(found: RunnerFile, tmp_path: Path) -> No
 
 
 def test_absent_device(found: RunnerFile) -> None:
-    with pytest.raises(InputError, match="'nonsense' is not available"):
+    with pytest.raises(InputError, match="'nonsense' is none that a GAN can be trained on"):
         found.cls(found.cls.options()).prepare(DataSpec("digits"), "nonsense")
 
 
