@@ -83,8 +83,8 @@ class PlainView(Listener):
 
     def stage(self, name: str, total: int, done: int) -> None:
         if name != self._stage:
-            self._stage, self._total, self._done, self._began = name, 0, 0, time.monotonic()
-            self._first = math.nan
+            self._stage, self._total, self._done = name, 0, 0
+        self._began, self._first = time.monotonic(), math.nan  # of this round; a search has one a generation
         self._total += total
         self._done += done
         if done:
