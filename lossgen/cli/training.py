@@ -30,7 +30,7 @@ LASTING = frozenset({"resume", "workers", "generated"})
 @DATA_OPTIONS
 @click.option("--space", default="ganetic", help="Search space: a name, or a .lark file.")
 @click.option("--population", type=click.IntRange(min=1), help="Candidates trained a generation. [default: 16]")
-@click.option("--generations", type=click.IntRange(min=1), help="Generations. [default: 8]")
+@click.option("--generations", type=click.IntRange(min=1), help="Generations. [default: 7]")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds that each candidate is trained on.")
 @click.option("--verify-seeds", type=click.IntRange(min=2), default=6, help="Fresh seeds of the verification.")
 @click.option("--seed-loss", "seed_losses", multiple=True, metavar="LOSS", help="Start from this loss, too.")

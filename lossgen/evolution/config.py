@@ -13,7 +13,7 @@ from lossgen.runner import Fit
 SCHEMA = 1
 BASELINES = ("bce", "lsgan", "hinge", "ganetic")
 
-POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 8, 1500, 6, 2
+POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 7, 1500, 6, 2
 
 
 class DataConfig(BaseModel):
