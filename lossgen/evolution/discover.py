@@ -125,12 +125,7 @@ def discover(session: Session, generated: Path) -> Discovery:
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
     space = read_space(config.space_text, config.space, config.space)
     engine = Engine(session, space, [parse_loss(text) for text in config.seed_losses])
-    timing = archive.meta("timing")
-    if timing is None:
-        listener.preparing("timing a training")
-        timing = session.time_training(baselines[0])
-        archive.set_meta("timing", timing)
-    plan = session.plan(timing, True, 1 + len(baselines) + RUNNERS_UP, config.verify_seeds)
+    plan = session.plan(_timing(session, baselines[0]), True, 1 + len(baselines) + RUNNERS_UP, config.verify_seeds)
     listener.planned(plan)
     engine.run(archive.meta("generations"), plan.steps, plan.verify_trainings)
     archive.set_meta("searched", True)
@@ -148,16 +143,21 @@ def discover(session: Session, generated: Path) -> Discovery:
     return Discovery(comparison, champion, verdict, file, plan)
 
 
+def _timing(session: Session, entry: Entry) -> tuple[float, float]:
+    """What a training takes, measured once a run."""
+    archive = session.run.archive
+    if archive.meta("timing") is None:
+        session.listener.preparing("timing a training")
+        archive.set_meta("timing", session.time_training(entry))
+    apart, a_step = archive.meta("timing")
+    return apart, a_step
+
+
 def compare_losses(session: Session) -> Comparison:
     """Train the losses of a comparison's configuration on its seeds."""
     run, config = session.run, session.run.config
     entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
-    timing = run.archive.meta("timing")
-    if timing is None:
-        session.listener.preparing("timing a training")
-        timing = session.time_training(entries[0])
-        run.archive.set_meta("timing", timing)
-    plan = session.plan(timing, False, len(entries), config.seeds)
+    plan = session.plan(_timing(session, entries[0]), False, len(entries), config.seeds)
     session.listener.planned(plan)
     contestants = [Contestant(entry, "loss") for entry in entries]
     comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)

@@ -4,6 +4,7 @@ Every random stream is `SeedSequence(seed, spawn_key=(generation, number, purpos
 stands and on the outcomes before it, never on workers, time or an interruption.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,8 +169,6 @@ class Engine:
         return row, Entry.of(loss) if fate == "trained" else None
 
     def _mark_untrained(self, generation: int, digests: set[str]) -> None:
-        import dataclasses
-
         rows = [
             dataclasses.replace(row, fate="untrained", reason="the time was up")
             for row in self.session.run.archive.candidates()
