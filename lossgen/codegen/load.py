@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossgen.codegen.torch_module import MARKER, body_of, emit_torch
+from lossgen.codegen.docstring import MARKER
+from lossgen.codegen.parts import body_of
+from lossgen.codegen.torch_module import emit_torch
 from lossgen.errors import InputError
 from lossgen.language.loss import Loss
 from lossgen.language.parser import MAX_TEXT, parse_loss

@@ -4,24 +4,33 @@ The text is what a person would write for the formula: no guard that cannot act,
 sigmoids of the score in stable form. It imports nothing but torch.
 """
 
-import ast
-import builtins
-from collections.abc import Iterator
-
-from lossgen.codegen.card import card
-from lossgen.codegen.dag import shared
-from lossgen.errors import InputError
-from lossgen.language.domain import enclosures
-from lossgen.language.expression import Expression, apply, variable
+from lossgen.codegen.docstring import MARKER, docstring
+from lossgen.codegen.parts import EPS_LINE, body_of, check_free, join, role_functions
+from lossgen.codegen.statements import Target
+from lossgen.language.emission import ATOM, Dialect
 from lossgen.language.loss import Loss
-from lossgen.language.lower import LoweredLoss, lower_loss
-from lossgen.language.operators import ATOM, OPERATORS, UNARY, Code
-from lossgen.language.printer import loss_latex, print_loss
+from lossgen.language.lower import lower_loss
 
-WIDTH = 100
-MARKER = "The loss, in the language of lossgen::"
+__all__ = ["MARKER", "RESERVED", "body_of", "emit_torch"]
+
 RESERVED = frozenset({"torch", "nn", "F", "Tensor", "EPS", "warnings", "divisor", "real", "fake", "generator", "loss"})
-_PROBABILITY = apply("sigmoid", variable("score"))
+_FUNCTIONS = {
+    **{name: f"torch.{name}" for name in ("abs", "exp", "log", "sqrt", "square", "sigmoid", "tanh", "sin", "cos")},
+    **{name: f"F.{name}" for name in ("relu", "softplus", "logsigmoid")},
+    "min": "torch.minimum",
+    "max": "torch.maximum",
+}
+TORCH = Target(
+    Dialect(
+        _FUNCTIONS,
+        at_least=lambda code, bound: f"{code.inside(ATOM)}.clamp(min={bound})",
+        at_most=lambda code, bound: f"{code.inside(ATOM)}.clamp(max={bound})",
+    ),
+    tensor="Tensor",
+    full=lambda number: f"torch.full_like(score, {number})",
+    zeros="torch.zeros_like(score)",
+    tensors_only=frozenset({"min", "max"}),
+)
 
 
 def emit_torch(loss: Loss) -> str:
@@ -30,148 +39,16 @@ def emit_torch(loss: Loss) -> str:
     Raises:
         InputError: the name would hide something that the module uses, or a constant part is not finite.
     """
-    if loss.name in RESERVED or hasattr(builtins, loss.name):
-        raise InputError(f"name {loss.name!r}: the emitted module uses this name itself; choose another with --name")
-    lowered = lower_loss(loss)
-    functions = "\n\n\n".join(_functions(loss, lowered))
+    check_free(loss.name, RESERVED)
+    functions = "\n\n\n".join(role_functions(TORCH, loss, lower_loss(loss)))
     uses = [name for name in ("F.", "EPS", "divisor(") if name in functions]
-    parts = [_docstring(loss), _imports("F." in uses)]
+    parts = [docstring(loss, "a GAN loss for PyTorch, in one file."), _imports("F." in uses)]
     if "EPS" in uses or "divisor(" in uses:
-        parts.append("EPS = 1e-8  # divisors, roots and logarithms are guarded below this magnitude, nowhere else")
+        parts.append(EPS_LINE)
     if "divisor(" in uses:
         parts.append(_DIVISOR)
     parts += [functions, _CLASS.replace("CLASS_NAME", loss.name)]
-    return _join(parts)
-
-
-def body_of(source: str) -> str:
-    """The source after the module's docstring: what runs. All of it where there is no docstring.
-
-    Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: not Python.
-    """
-    text = source.replace("\r\n", "\n").replace("\r", "\n")
-    body = ast.parse(text).body
-    if not (body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)):
-        return text.strip()
-    lines = text.split("\n")
-    last, column = body[0].end_lineno or 0, body[0].end_col_offset or 0
-    return "\n".join([lines[last - 1].encode()[column:].decode(), *lines[last:]]).strip()
-
-
-def _join(parts: list[str]) -> str:
-    text = parts[0] + "\n\n" + parts[1]
-    for part in parts[2:]:
-        gap = "\n\n" if part.startswith("EPS") else "\n\n\n"
-        text += gap + part
-    return text.rstrip() + "\n"
-
-
-def _functions(loss: Loss, lowered: LoweredLoss) -> Iterator[str]:
-    roles = lowered.roles
-    yield _function("real", "score", "Loss of the discriminator on real images, elementwise.", roles["real"])
-    yield _function("fake", "score", "Loss of the discriminator on generated images, elementwise.", roles["fake"])
-    about = "Loss of the generator, elementwise."
-    if loss.label is not None:
-        yield f'def generator(score: Tensor) -> Tensor:\n    """{about}"""\n    return real(score)'
-    else:
-        yield _function("generator", "score", about, roles["generator"])
-    about = "Loss for any target, elementwise: 1 for real, 0 for fake, or soft."
-    if loss.label is not None:
-        yield _function("loss", "score, y_real", about, lowered.label)
-    else:
-        yield (
-            f'def loss(score: Tensor, y_real: Tensor) -> Tensor:\n    """{about}"""\n'
-            "    return y_real * real(score) + (1.0 - y_real) * fake(score)"
-        )
-
-
-def _function(name: str, parameters: str, about: str, expression: Expression) -> str:
-    annotated = ", ".join(f"{parameter}: Tensor" for parameter in parameters.split(", "))
-    lines = [f"def {name}({annotated}) -> Tensor:", f'    """{about}"""']
-    intervals = enclosures(expression)
-    named: dict[Expression, Code] = {}
-    common = shared(expression)
-    if _PROBABILITY in intervals and _PROBABILITY not in common and expression != _PROBABILITY:
-        common.insert(0, _PROBABILITY)
-
-    def code(node: Expression) -> Code:
-        if node in named:
-            return named[node]
-        if node.is_constant:
-            return Code(repr(node.value), UNARY if node.value < 0.0 else ATOM, node.value)
-        if node.is_variable:
-            return Code(node.head)
-        operands = [code(operand) for operand in node.operands]
-        if node.head in ("min", "max"):  # these take tensors only
-            operands = [
-                Code(f"torch.full_like(score, {text.text})") if operand.is_constant else text
-                for operand, text in zip(node.operands, operands, strict=True)
-            ]
-        return OPERATORS[node.head].torch(operands, [intervals[operand] for operand in node.operands])
-
-    def statements() -> list[str]:
-        named.clear()
-        found = []
-        for node in common:
-            if node != expression:
-                name = "y_pred" if node == _PROBABILITY else f"t{len(named)}"
-                found.append(f"    {name} = {code(node).text}")
-                named[node] = Code(name)
-        result = code(expression).text
-        if expression.is_constant:
-            result = f"torch.full_like(score, {result})"
-        elif "score" not in expression.variables():
-            result += " + torch.zeros_like(score)"
-        return [*found, f"    return {result}"]
-
-    while max(map(len, lines + statements())) > WIDTH and (part := _next_to_name(expression, common)):
-        common = _in_order(expression, [*common, part])
-    return "\n".join(lines + statements())
-
-
-def _next_to_name(expression: Expression, named: list[Expression]) -> Expression | None:
-    """The part to name when a line is too long: the largest one within half of the longest statement."""
-    leaves = set(named)
-
-    def weight(node: Expression) -> int:
-        return 1 + sum(1 if operand in leaves else weight(operand) for operand in node.operands)
-
-    statement = max([*named, expression], key=weight)
-    half = weight(statement) // 2
-    parts: list[Expression] = []
-    waiting = list(statement.operands)
-    while waiting:
-        node = waiting.pop()
-        if node.operands and node not in leaves:
-            parts.append(node)
-            waiting += node.operands
-    return max((node for node in parts if weight(node) <= half), key=weight, default=None)
-
-
-def _in_order(expression: Expression, parts: list[Expression]) -> list[Expression]:
-    order = {node: place for place, node in reversed(list(enumerate(expression.walk())))}
-    return sorted(parts, key=order.__getitem__)
-
-
-def _docstring(loss: Loss) -> str:
-    lines = [f"{loss.name}: a GAN loss for PyTorch, in one file.", "", MARKER, ""]
-    lines += [f"    {line}" for line in print_loss(loss).splitlines()]
-    lines += [""]
-    if loss.note:
-        lines += [*_safe(loss.note), ""]
-    lines += ["In LaTeX, with y the target, p = sigmoid(s) and s the raw score::", ""]
-    lines += [f"    {line}" for line in loss_latex(loss)]
-    lines += ["", "Its card, for scores from -8 to 8 (p is where gradient descent on the score ends)::", ""]
-    lines += [f"    {line.rstrip()}" for line in card(loss).lines()]
-    lines += ["", "Written by lossgen. Terms: CC0-1.0, use it without conditions."]
-    return 'r"""' + "\n".join(lines) + '\n"""'
-
-
-def _safe(note: str) -> Iterator[str]:
-    """The note's lines with nothing in them that could end a docstring."""
-    for line in note.splitlines():
-        yield "".join(c if c.isprintable() else " " for c in line).replace('"""', "'''").replace("\\", "/").rstrip()
+    return join(parts)
 
 
 def _imports(functional: bool) -> str:

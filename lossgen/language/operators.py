@@ -5,33 +5,15 @@ said anywhere else. To add an operator: its total function and partial derivativ
 `interval.py`, a row here, and `make dispatch`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lossgen.language import interval, total
+from lossgen.language import emission, interval, total
+from lossgen.language.emission import ATOM, POWER, PRODUCT, SUM, UNARY, Emit, call, infix, of_magnitude
 from lossgen.language.interval import INF, REALS, Interval
 from lossgen.language.total import EPS, EXP_MAX
-
-# Precedence of what a piece of text is, from loosest to tightest; the same in the loss language and in Python.
-SUM, PRODUCT, UNARY, POWER, ATOM = 1, 2, 3, 4, 5
-
-
-@dataclass(frozen=True)
-class Code:
-    """A piece of source text, how tightly it binds, and its value where it is a literal number."""
-
-    text: str
-    precedence: int = ATOM
-    number: float | None = None
-
-    def inside(self, precedence: int) -> str:
-        """The text, in parentheses where it binds less tightly than `precedence`."""
-        return self.text if self.precedence >= precedence else f"({self.text})"
-
-
-Emit = Callable[[Sequence[Code], Sequence[Interval]], Code]
 
 
 @dataclass(frozen=True)
@@ -44,8 +26,7 @@ class Operator:
         function: the total function, on floats.
         partials: its derivative with respect to each operand.
         enclose: interval rule, from the operands' intervals to the value's.
-        torch: source text in PyTorch, from the operands' text and intervals; guards that the intervals prove idle
-            are left out.
+        emit: rule for source text, the same for every target (see `emission.py`).
         latex: template with {0}, {1} for the operands; `latex_inside` is the precedence that operands need, and
             `latex_precedence` that of the result where it differs from the printed form's.
         sympy: the textbook's function in sympy, given the module and the operands.
@@ -61,7 +42,7 @@ class Operator:
     function: Callable[..., float]
     partials: tuple[Callable[..., float], ...]
     enclose: Callable[..., Interval]
-    torch: Emit
+    emit: Emit
     latex: str
     sympy: Callable[..., Any]
     textbook: Callable[..., bool] = lambda *operands: True
@@ -73,169 +54,100 @@ class Operator:
     surface: bool = True
 
 
-def _infix(symbol: str, precedence: int) -> Emit:
-    def emit(args: Sequence[Code], _: Sequence[Interval]) -> Code:
-        left, right = args
-        return Code(f"{left.inside(precedence)} {symbol} {right.inside(precedence + 1)}", precedence)
-
-    return emit
-
-
-def _call(name: str) -> Emit:
-    def emit(args: Sequence[Code], _: Sequence[Interval]) -> Code:
-        return Code(f"{name}({', '.join(arg.text for arg in args)})")
-
-    return emit
-
-
-def clamped_magnitude(arg: Code, enclosure: Interval) -> Code:
-    """Source of max(|arg|, EPS), with neither the absolute value nor the clamp where it cannot act."""
-    if arg.number is not None:
-        return Code(repr(total.magnitude(arg.number)))
-    text = arg
-    if enclosure.lo < 0.0:
-        text = Code(f"torch.abs({arg.text})")
-    if enclosure.lo < EPS and enclosure.hi > -EPS:
-        text = Code(f"{text.inside(ATOM)}.clamp(min=EPS)")
-    return text
-
-
-def _of_magnitude(name: str) -> Emit:
-    def emit(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
-        return Code(f"{name}({clamped_magnitude(args[0], intervals[0]).text})")
-
-    return emit
-
-
-def _emit_div(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
-    top, bottom = args
-    enclosure = intervals[1]
-    if bottom.number is not None:
-        value = total.divisor(bottom.number)
-        guarded = Code(repr(value), UNARY if value < 0.0 else ATOM)
-    elif enclosure.lo >= EPS or enclosure.hi <= -EPS:
-        guarded = bottom
-    elif enclosure.lo >= 0.0:
-        guarded = Code(f"{bottom.inside(ATOM)}.clamp(min=EPS)")
-    else:
-        guarded = Code(f"divisor({bottom.text})")
-    return Code(f"{top.inside(PRODUCT)} / {guarded.inside(UNARY)}", PRODUCT)
-
-
-def _emit_int_pow(args: Sequence[Code], _: Sequence[Interval]) -> Code:
-    base, exponent = args
-    return Code(f"{base.inside(ATOM)} ** {float(exponent.text):.0f}", POWER)
-
-
-def _emit_real_pow(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
-    base = clamped_magnitude(args[0], intervals[0])
-    return Code(f"{base.inside(ATOM)} ** {args[1].inside(UNARY)}", POWER)
-
-
-def _emit_exp(args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
-    if intervals[0].hi <= EXP_MAX:
-        return Code(f"torch.exp({args[0].text})")
-    return Code(f"torch.exp({args[0].inside(ATOM)}.clamp(max={EXP_MAX!r}))")
-
-
-def _emit_neg(args: Sequence[Code], _: Sequence[Interval]) -> Code:
-    return Code(f"-{args[0].inside(UNARY)}", UNARY)
-
-
 def _above_eps(*operands: Interval) -> bool:
     return operands[0].lo >= EPS
 
 
 _ROWS = (
     Operator(
-        "add", 2, total.add, (total.one, total.one), interval.add, _infix("+", SUM), "{0} + {1}",
+        "add", 2, total.add, (total.one, total.one), interval.add, infix("+", SUM), "{0} + {1}",
         lambda s, a, b: a + b, latex_inside=(SUM, PRODUCT), symbol="+", precedence=SUM, commutative=True,
     ),
     Operator(
-        "sub", 2, total.sub, (total.one, total.minus_one), interval.sub, _infix("-", SUM), "{0} - {1}",
+        "sub", 2, total.sub, (total.one, total.minus_one), interval.sub, infix("-", SUM), "{0} - {1}",
         lambda s, a, b: a - b, latex_inside=(SUM, PRODUCT), symbol="-", precedence=SUM,
     ),
     Operator(
-        "mul", 2, total.mul, (total.second, total.first), interval.mul, _infix("*", PRODUCT), r"{0} \cdot {1}",
+        "mul", 2, total.mul, (total.second, total.first), interval.mul, infix("*", PRODUCT), r"{0} \cdot {1}",
         lambda s, a, b: a * b, latex_inside=(PRODUCT, UNARY), symbol="*", precedence=PRODUCT, commutative=True,
     ),
     Operator(
-        "div", 2, total.div, (total.d_div_a, total.d_div_b), interval.div, _emit_div, r"\frac{{{0}}}{{{1}}}",
+        "div", 2, total.div, (total.d_div_a, total.d_div_b), interval.div, emission.div, r"\frac{{{0}}}{{{1}}}",
         lambda s, a, b: a / b, textbook=lambda a, b: b.lo >= EPS or b.hi <= -EPS, symbol="/", precedence=PRODUCT,
         latex_precedence=POWER,
     ),
     Operator(
-        "neg", 1, total.neg, (total.negative_unit,), interval.neg, _emit_neg, "-{0}",
+        "neg", 1, total.neg, (total.negative_unit,), interval.neg, emission.neg, "-{0}",
         lambda s, a: -a, latex_inside=(POWER,), symbol="-", precedence=UNARY,
     ),
     Operator(
         # Lowering decides which of the two forms below a power is; until then it is known to be nothing more.
-        "pow", 2, total.real_pow, (total.d_real_pow_a, total.d_real_pow_b), lambda a, b: REALS, _emit_real_pow,
+        "pow", 2, total.real_pow, (total.d_real_pow_a, total.d_real_pow_b), lambda a, b: REALS, emission.real_pow,
         "{{{0}}}^{{{1}}}", lambda s, a, b: a**b, textbook=_above_eps, latex_inside=(ATOM, SUM), symbol="^",
         precedence=POWER,
     ),
     Operator(
-        "int_pow", 2, total.int_pow, (total.d_int_pow, total.zero), interval.int_pow, _emit_int_pow,
+        "int_pow", 2, total.int_pow, (total.d_int_pow, total.zero), interval.int_pow, emission.int_pow,
         "{{{0}}}^{{{1}}}", lambda s, a, b: a**b, latex_inside=(ATOM, SUM), surface=False,
     ),
     Operator(
-        "real_pow", 2, total.real_pow, (total.d_real_pow_a, total.d_real_pow_b), interval.real_pow, _emit_real_pow,
+        "real_pow", 2, total.real_pow, (total.d_real_pow_a, total.d_real_pow_b), interval.real_pow, emission.real_pow,
         "{{{0}}}^{{{1}}}", lambda s, a, b: a**b, textbook=_above_eps, latex_inside=(ATOM, SUM), surface=False,
     ),
     Operator(
-        "square", 1, total.square, (total.d_square,), interval.square, _call("torch.square"), "{{{0}}}^{{2}}",
+        "square", 1, total.square, (total.d_square,), interval.square, call("square"), "{{{0}}}^{{2}}",
         lambda s, a: a**2, latex_inside=(ATOM,), latex_precedence=POWER,
     ),
     Operator(
-        "sqrt", 1, total.sqrt, (total.d_sqrt,), interval.sqrt, _of_magnitude("torch.sqrt"), r"\sqrt{{{0}}}",
+        "sqrt", 1, total.sqrt, (total.d_sqrt,), interval.sqrt, of_magnitude("sqrt"), r"\sqrt{{{0}}}",
         lambda s, a: s.sqrt(a), textbook=_above_eps,
     ),
     Operator(
-        "exp", 1, total.exp, (total.d_exp,), interval.exp, _emit_exp, "e^{{{0}}}",
+        "exp", 1, total.exp, (total.d_exp,), interval.exp, emission.exp, "e^{{{0}}}",
         lambda s, a: s.exp(a), textbook=lambda a: a.hi <= EXP_MAX, latex_precedence=POWER,
     ),
     Operator(
-        "log", 1, total.log, (total.d_log,), interval.log, _of_magnitude("torch.log"), r"\log\left({0}\right)",
+        "log", 1, total.log, (total.d_log,), interval.log, of_magnitude("log"), r"\log\left({0}\right)",
         lambda s, a: s.log(a), textbook=_above_eps,
     ),
     Operator(
-        "abs", 1, total.absolute, (total.sign,), interval.absolute, _call("torch.abs"), r"\left|{0}\right|",
+        "abs", 1, total.absolute, (total.sign,), interval.absolute, call("abs"), r"\left|{0}\right|",
         lambda s, a: s.Abs(a),
     ),
     Operator(
-        "relu", 1, total.relu, (total.d_relu,), lambda a: Interval(max(a.lo, 0.0), max(a.hi, 0.0)), _call("F.relu"),
+        "relu", 1, total.relu, (total.d_relu,), lambda a: Interval(max(a.lo, 0.0), max(a.hi, 0.0)), call("relu"),
         r"\max\left(0, {0}\right)", lambda s, a: s.Max(0, a),
     ),
     Operator(
         "sigmoid", 1, total.sigmoid, (total.d_sigmoid,), interval.increasing(total.sigmoid, 0.0, 1.0),
-        _call("torch.sigmoid"), r"\sigma\left({0}\right)", lambda s, a: 1 / (1 + s.exp(-a)),
+        call("sigmoid"), r"\sigma\left({0}\right)", lambda s, a: 1 / (1 + s.exp(-a)),
     ),
     Operator(
         "softplus", 1, total.softplus, (total.d_softplus,), interval.increasing(total.softplus, 0.0, INF),
-        _call("F.softplus"), r"\operatorname{{softplus}}\left({0}\right)", lambda s, a: s.log(1 + s.exp(a)),
+        call("softplus"), r"\operatorname{{softplus}}\left({0}\right)", lambda s, a: s.log(1 + s.exp(a)),
     ),
     Operator(
         "logsigmoid", 1, total.logsigmoid, (total.d_logsigmoid,), interval.increasing(total.logsigmoid, -INF, 0.0),
-        _call("F.logsigmoid"), r"\log\sigma\left({0}\right)", lambda s, a: -s.log(1 + s.exp(-a)),
+        call("logsigmoid"), r"\log\sigma\left({0}\right)", lambda s, a: -s.log(1 + s.exp(-a)),
     ),
     Operator(
-        "tanh", 1, total.tanh, (total.d_tanh,), interval.increasing(total.tanh, -1.0, 1.0), _call("torch.tanh"),
+        "tanh", 1, total.tanh, (total.d_tanh,), interval.increasing(total.tanh, -1.0, 1.0), call("tanh"),
         r"\tanh\left({0}\right)", lambda s, a: s.tanh(a),
     ),
     Operator(
-        "sin", 1, total.sin, (total.d_sin,), interval.bounded_by(-1.0, 1.0), _call("torch.sin"),
+        "sin", 1, total.sin, (total.d_sin,), interval.bounded_by(-1.0, 1.0), call("sin"),
         r"\sin\left({0}\right)", lambda s, a: s.sin(a),
     ),
     Operator(
-        "cos", 1, total.cos, (total.d_cos,), interval.bounded_by(-1.0, 1.0), _call("torch.cos"),
+        "cos", 1, total.cos, (total.d_cos,), interval.bounded_by(-1.0, 1.0), call("cos"),
         r"\cos\left({0}\right)", lambda s, a: s.cos(a),
     ),
     Operator(
-        "min", 2, total.minimum, (total.d_minimum_a, total.d_minimum_b), interval.minimum, _call("torch.minimum"),
+        "min", 2, total.minimum, (total.d_minimum_a, total.d_minimum_b), interval.minimum, call("min"),
         r"\min\left({0}, {1}\right)", lambda s, a, b: s.Min(a, b), commutative=True,
     ),
     Operator(
-        "max", 2, total.maximum, (total.d_maximum_a, total.d_maximum_b), interval.maximum, _call("torch.maximum"),
+        "max", 2, total.maximum, (total.d_maximum_a, total.d_maximum_b), interval.maximum, call("max"),
         r"\max\left({0}, {1}\right)", lambda s, a, b: s.Max(a, b), commutative=True,
     ),
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """Expressions and losses to text that parses back to the same, and to LaTeX."""
 
+from lossgen.language.emission import ATOM, POWER, PRODUCT, UNARY, Code
 from lossgen.language.expression import Expression
 from lossgen.language.loss import ROLES, Loss
-from lossgen.language.operators import ATOM, OPERATORS, POWER, PRODUCT, UNARY, VARIABLES, Code
+from lossgen.language.operators import OPERATORS, VARIABLES
 
 
 def format_constant(value: float) -> str:

@@ -9,8 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from lossgen.codegen.torch_module import TORCH
+from lossgen.language.emission import Code, clamped_magnitude
 from lossgen.language.interval import REALS, Interval
-from lossgen.language.operators import FUNCTIONS, INFIX, OPERATORS, Code, Operator, clamped_magnitude
+from lossgen.language.operators import FUNCTIONS, INFIX, OPERATORS, Operator
 from lossgen.language.total import EPS, EXP_MAX
 
 TEXTBOOK = {
@@ -159,17 +161,18 @@ def test_commutative_operators_commute(row: Operator, a: float, b: float) -> Non
 
 
 def test_emitted_guards_are_left_out_where_they_cannot_act() -> None:
+    dialect = TORCH.dialect
     a = Code("a")
-    assert clamped_magnitude(a, REALS).text == "torch.abs(a).clamp(min=EPS)"
-    assert clamped_magnitude(a, Interval(0.0, 1.0)).text == "a.clamp(min=EPS)"
-    assert clamped_magnitude(a, Interval(EPS, 1.0)).text == "a"
-    assert clamped_magnitude(a, Interval(-2.0, -1.0)).text == "torch.abs(a)"
-    assert clamped_magnitude(Code("-2.0", number=-2.0), Interval(-2.0, -2.0)).text == "2.0"
-    assert clamped_magnitude(Code("0.0", number=0.0), Interval(0.0, 0.0)).text == "1e-08"
-    assert clamped_magnitude(Code("t0"), Interval(0.0, 0.0)).text == "t0.clamp(min=EPS)"
+    assert clamped_magnitude(dialect, a, REALS).text == "torch.abs(a).clamp(min=EPS)"
+    assert clamped_magnitude(dialect, a, Interval(0.0, 1.0)).text == "a.clamp(min=EPS)"
+    assert clamped_magnitude(dialect, a, Interval(EPS, 1.0)).text == "a"
+    assert clamped_magnitude(dialect, a, Interval(-2.0, -1.0)).text == "torch.abs(a)"
+    assert clamped_magnitude(dialect, Code("-2.0", number=-2.0), Interval(-2.0, -2.0)).text == "2.0"
+    assert clamped_magnitude(dialect, Code("0.0", number=0.0), Interval(0.0, 0.0)).text == "1e-08"
+    assert clamped_magnitude(dialect, Code("t0"), Interval(0.0, 0.0)).text == "t0.clamp(min=EPS)"
 
     def divided(bottom: Code, enclosure: Interval) -> str:
-        return OPERATORS["div"].torch([a, bottom], [REALS, enclosure]).text
+        return OPERATORS["div"].emit(dialect, [a, bottom], [REALS, enclosure]).text
 
     assert divided(Code("b"), REALS) == "a / divisor(b)"
     assert divided(Code("b"), Interval(0.0, 1.0)) == "a / b.clamp(min=EPS)"
@@ -178,5 +181,5 @@ def test_emitted_guards_are_left_out_where_they_cannot_act() -> None:
     assert divided(Code("b"), Interval(0.0, 0.0)) == "a / b.clamp(min=EPS)"
     assert divided(Code("0.0", number=0.0), Interval(0.0, 0.0)) == "a / 1e-08"
     assert divided(Code("-4.0", 3, -4.0), Interval(-4.0, -4.0)) == "a / -4.0"
-    assert OPERATORS["exp"].torch([a], [Interval(0.0, 60.0)]).text == "torch.exp(a)"
-    assert OPERATORS["exp"].torch([a], [REALS]).text == "torch.exp(a.clamp(max=60.0))"
+    assert OPERATORS["exp"].emit(dialect, [a], [Interval(0.0, 60.0)]).text == "torch.exp(a)"
+    assert OPERATORS["exp"].emit(dialect, [a], [REALS]).text == "torch.exp(a.clamp(max=60.0))"

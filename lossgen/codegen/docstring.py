@@ -1,0 +1,30 @@
+"""The docstring of an emitted file: the loss itself, where it comes from, LaTeX, and its card."""
+
+from collections.abc import Iterator
+
+from lossgen.codegen.card import card
+from lossgen.language.loss import Loss
+from lossgen.language.printer import loss_latex, print_loss
+
+MARKER = "The loss, in the language of lossgen::"
+
+
+def docstring(loss: Loss, title: str) -> str:
+    """A module's docstring, from which `load.read_emitted` reads the loss again."""
+    lines = [f"{loss.name}: {title}", "", MARKER, ""]
+    lines += [f"    {line}" for line in print_loss(loss).splitlines()]
+    lines += [""]
+    if loss.note:
+        lines += [*_safe(loss.note), ""]
+    lines += ["In LaTeX, with y the target, p = sigmoid(s) and s the raw score::", ""]
+    lines += [f"    {line}" for line in loss_latex(loss)]
+    lines += ["", "Its card, for scores from -8 to 8 (p is where gradient descent on the score ends)::", ""]
+    lines += [f"    {line.rstrip()}" for line in card(loss).lines()]
+    lines += ["", "Written by lossgen. Terms: CC0-1.0, use it without conditions."]
+    return 'r"""' + "\n".join(lines) + '\n"""'
+
+
+def _safe(note: str) -> Iterator[str]:
+    """The note's lines with nothing in them that could end a docstring."""
+    for line in note.splitlines():
+        yield "".join(c if c.isprintable() else " " for c in line).replace('"""', "'''").replace("\\", "/").rstrip()
