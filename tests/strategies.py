@@ -1,13 +1,14 @@
 """Hypothesis strategies for expressions and losses, built from the operator table."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 
 from lossgen.language.expression import Expression, apply, constant, variable
-from lossgen.language.loss import ROLES, Loss, check_name
-from lossgen.language.operators import OPERATORS
+from lossgen.language.loss import GENERATOR_REAL, NEEDS, ROLES, Loss, check_name
+from lossgen.language.operators import BATCH_TERMS, OPERATORS
 
 SURFACE = tuple(name for name, row in OPERATORS.items() if row.surface)
 """Operators that people write."""
@@ -28,10 +29,12 @@ def expressions(
     constants: st.SearchStrategy[float] = TAME_CONSTANT,
     operators: Iterable[str] = SURFACE,
     max_leaves: int = 10,
+    named: Mapping[str, float] = MappingProxyType({}),
 ) -> st.SearchStrategy[Expression]:
     """Expressions with operators of the table; powers mostly with the exponents that lowering tells apart."""
     names = tuple(operators)
-    leaf = st.one_of(st.sampled_from([variable(name) for name in variables]), constants.map(constant))
+    leaves = [variable(name) for name in variables] + [constant(value, name) for name, value in named.items()]
+    leaf = st.one_of(st.sampled_from(leaves), constants.map(constant))
 
     def node(operand: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
         def with_operands(name: str) -> st.SearchStrategy[Expression]:
@@ -72,6 +75,22 @@ def losses(
     return st.one_of(
         st.builds(lambda name, form, note: Loss(name, label=form, note=note), names, label, notes),
         st.builds(lambda name, forms, note: Loss(name, roles=forms, note=note), names, roles, notes),
+    )
+
+
+NAMED = MappingProxyType({"smooth": 0.9, "lower": -2.5, "zero": 0.0})
+"""Named constants of `full_losses`."""
+
+
+def full_losses(max_leaves: int = 8) -> st.SearchStrategy[Loss]:
+    """Losses with all that people may write: named constants, batch terms, a clause generator_real, needs."""
+    needs = st.dictionaries(st.sampled_from(list(NEEDS)), st.sampled_from([0.001, 1.0, 10.0]), max_size=2)
+    label = expressions(max_leaves=max_leaves, named=NAMED)
+    clause = expressions(("y_pred", "score", *BATCH_TERMS), max_leaves=max_leaves, named=NAMED)
+    roles = st.fixed_dictionaries(dict.fromkeys(ROLES, clause), optional={GENERATOR_REAL: clause})
+    return st.one_of(
+        st.builds(lambda form, needs: Loss("Drawn", label=form, needs=needs), label, needs),
+        st.builds(lambda forms, needs: Loss("Drawn", roles=forms, needs=needs), roles, needs),
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from lossgen.language.expression import Expression
-from lossgen.language.interval import Interval
-from lossgen.language.operators import OPERATORS, VARIABLES
+from lossgen.language.interval import INF, REALS, Interval
+from lossgen.language.operators import BATCH_TERMS, OPERATORS, VARIABLES
+from lossgen.language.total import EPS
 
 REALISTIC_SCORE = Interval(-1e4, 1e4)
 """Scores that a discriminator can be expected to give; beyond, a product with zero is not known to be zero."""
@@ -14,19 +15,38 @@ def enclosures(expression: Expression, domains: Mapping[str, Interval] | None = 
     """For every node, an interval that holds its value for all values of the variables in their domains.
 
     Args:
-        domains: intervals in place of the variables' own, by name.
+        domains: intervals in place of those of variables and named constants, by name.
     """
     found: dict[Expression, Interval] = {}
     for node in expression.walk():
         if node in found:
             continue
-        if node.is_constant:
+        if node.is_number:
             found[node] = Interval(node.value, node.value)
+        elif node.is_constant:
+            found[node] = (domains or {}).get(node.name, tunable(node.value))
         elif node.is_variable:
             found[node] = (domains or {}).get(node.head, VARIABLES[node.head].domain)
         else:
             found[node] = OPERATORS[node.head].enclose(*(found[operand] for operand in node.operands))
     return found
+
+
+def tunable(value: float) -> Interval:
+    """The values that a named constant may be given in place of its own: those of its sign, any where it is near 0."""
+    if abs(value) < EPS:
+        return REALS
+    return Interval(EPS, INF) if value > 0.0 else Interval(-INF, -EPS)
+
+
+def realistic(expression: Expression) -> dict[str, Interval]:
+    """Domains of what is in `expression` in a training: scores, their means and tuned constants of moderate size."""
+    domains = dict.fromkeys(("score", *BATCH_TERMS), REALISTIC_SCORE)
+    for node in expression.walk():
+        if node.name:
+            free, limit = tunable(node.value), max(REALISTIC_SCORE.hi, abs(node.value))
+            domains[node.name] = Interval(max(free.lo, -limit), min(free.hi, limit))
+    return domains
 
 
 def enclose(expression: Expression, domains: Mapping[str, Interval] | None = None) -> Interval:

@@ -18,25 +18,28 @@ class Expression:
         head: "constant", the variable's name, or the operator's name.
         operands: the operands, left to right; empty for constants and variables.
         value: the constant's value; 0.0 for other nodes.
+        name: the constant's name, "" for one without and for other nodes.
         size: number of nodes.
         depth: number of nodes on the longest path from here to a leaf.
     """
 
-    __slots__ = ("_hash", "depth", "head", "operands", "size", "value")
+    __slots__ = ("_hash", "depth", "head", "name", "operands", "size", "value")
 
     head: str
     operands: tuple["Expression", ...]
     value: float
+    name: str
     size: int
     depth: int
 
-    def __init__(self, head: str, operands: tuple["Expression", ...] = (), value: float = 0.0) -> None:
+    def __init__(self, head: str, operands: tuple["Expression", ...] = (), value: float = 0.0, name: str = "") -> None:
         self.head = head
         self.operands = operands
         self.value = value + 0.0  # -0.0 and 0.0 are one constant
+        self.name = name
         self.size = 1 + sum(operand.size for operand in operands)
         self.depth = 1 + max((operand.depth for operand in operands), default=0)
-        self._hash = hash((head, self.value, operands))
+        self._hash = hash((head, self.value, name, operands))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Expression):
@@ -45,6 +48,7 @@ class Expression:
             self._hash == other._hash
             and self.head == other.head
             and self.value == other.value
+            and self.name == other.name
             and self.operands == other.operands
         )
 
@@ -59,6 +63,11 @@ class Expression:
     @property
     def is_constant(self) -> bool:
         return self.head == "constant"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether this is a constant whose value is fixed, for it has no name."""
+        return self.head == "constant" and not self.name
 
     @property
     def is_variable(self) -> bool:
@@ -100,13 +109,13 @@ class Expression:
 
 def _sort_key(node: Expression) -> str:
     if node.is_constant:
-        return repr(node.value)
+        return f"{node.name}={node.value!r}" if node.name else repr(node.value)
     return node.head + ("(" + ",".join(_sort_key(operand) for operand in node.operands) + ")" if node.operands else "")
 
 
-def constant(value: float) -> Expression:
-    """The constant `value`, a finite float."""
-    return Expression("constant", (), float(value))
+def constant(value: float, name: str = "") -> Expression:
+    """The constant `value`, a finite float; with a name it can be tuned in the emitted module."""
+    return Expression("constant", (), float(value), name)
 
 
 def variable(name: str) -> Expression:

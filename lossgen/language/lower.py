@@ -2,18 +2,19 @@
 
 Lowering is part of the language's definition. It says what y_pred is (sigmoid(score), not clipped), that log(y_pred)
 and log(1 - y_pred) *are* logsigmoid(±score), without a guard, and which of its two forms a power has. It also folds
-constants, so that no operator is left with constant operands only. The target is put in afterwards, so that a loss
-means the same whether its target is a number or a tensor.
+constants, so that no operator is left with constant operands only, unless they have names: those stay to be tuned,
+and as exponents they are real ones. The target is put in afterwards, so that a loss means the same whether its target
+is a number or a tensor.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossgen.errors import InputError
-from lossgen.language.domain import REALISTIC_SCORE, enclose
+from lossgen.language.domain import enclose, realistic
 from lossgen.language.expression import Expression, apply, constant, variable
-from lossgen.language.loss import ROLES, Loss
-from lossgen.language.operators import OPERATORS
+from lossgen.language.loss import Loss
+from lossgen.language.operators import BATCH_TERMS, OPERATORS
 
 REAL_TARGET, FAKE_TARGET = 1.0, 0.0
 LARGEST_EXPONENT = 1024.0
@@ -29,12 +30,18 @@ class LoweredLoss:
     """A loss in stable form.
 
     Attributes:
-        roles: expression in `score` alone, by role.
-        label: expression in `score` and `y_real`; for a role-form loss y_real·real + (1 - y_real)·fake.
+        roles: expression in `score` and the batch means, by role.
+        label: expression in `score` and `y_real`; for a role-form loss y_real·real + (1 - y_real)·fake, and None
+            where these compare the images of a batch with each other.
     """
 
     roles: Mapping[str, Expression]
-    label: Expression
+    label: Expression | None
+
+    def at_means(self, mean_real: float = 0.0, mean_fake: float = 0.0) -> "LoweredLoss":
+        """The loss with numbers in place of the batch means: roles in `score` alone."""
+        means = {"mean_real": mean_real, "mean_fake": mean_fake}
+        return LoweredLoss({role: put(e, means) for role, e in self.roles.items()}, self.label)
 
 
 def lower_loss(loss: Loss) -> LoweredLoss:
@@ -47,7 +54,9 @@ def lower_loss(loss: Loss) -> LoweredLoss:
         label = lower(loss.label)
         real, fake = (at_target(label, target) for target in (REAL_TARGET, FAKE_TARGET))
         return LoweredLoss({"real": real, "fake": fake, "generator": real}, label)
-    roles = {role: lower(loss.roles[role]) for role in ROLES}
+    roles = {role: lower(expression) for role, expression in loss.clauses.items()}
+    if (roles["real"].variables() | roles["fake"].variables()) & set(BATCH_TERMS):
+        return LoweredLoss(roles, None)
     y_real = variable("y_real")
     label = apply(
         "add",
@@ -64,7 +73,14 @@ def lower(expression: Expression) -> Expression:
 
 def at_target(lowered: Expression, target: float) -> Expression:
     """The lowered expression for one value of y_real, with its constants folded."""
-    return lowered.substitute("y_real", constant(target)).map(fold)
+    return put(lowered, {"y_real": target})
+
+
+def put(lowered: Expression, values: Mapping[str, float]) -> Expression:
+    """The lowered expression with numbers in place of variables, by name, and its constants folded."""
+    if not lowered.variables() & set(values):
+        return lowered
+    return lowered.map(lambda node: constant(values[node.head]) if node.head in values else fold(node))
 
 
 _PROBABILITY = apply("sigmoid", variable("score"))
@@ -87,7 +103,7 @@ def _lower_node(node: Expression) -> Expression:
 def _lower_power(base: Expression, exponent: Expression) -> Expression:
     """Textbook power for a constant whole exponent (by division where it is negative), else that of max(|base|, ε)."""
     n = exponent.value
-    if not exponent.is_constant or n != int(n) or abs(n) > LARGEST_EXPONENT:
+    if not exponent.is_number or n != int(n) or abs(n) > LARGEST_EXPONENT:
         return fold(apply("real_pow", base, exponent))
     power = fold(apply("int_pow", base, constant(abs(n))))
     return power if n >= 0.0 else fold(apply("div", constant(1.0), power))
@@ -97,7 +113,7 @@ def fold(node: Expression) -> Expression:
     """The node with constant operands evaluated and neutral elements dropped; a node that stays is returned as is."""
     if not node.operands:
         return node
-    if all(operand.is_constant for operand in node.operands):
+    if all(operand.is_number for operand in node.operands):
         return constant(_evaluate(node))
     return _without_neutral(node) if len(node.operands) == 2 else _without_double_negation(node)
 
@@ -141,6 +157,6 @@ def _without_neutral(node: Expression) -> Expression:
 
 
 def _cannot_overflow(expression: Expression) -> bool:
-    """Whether the value stays finite, in float32 too, for every realistic score."""
-    interval = enclose(expression, {"score": REALISTIC_SCORE})
+    """Whether the value stays finite, in float32 too, in every realistic training."""
+    interval = enclose(expression, realistic(expression))
     return interval.lo > -_FINITE and interval.hi < _FINITE

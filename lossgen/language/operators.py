@@ -174,5 +174,13 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
         "y_real": Variable("y_real", Interval(0.0, 1.0), "y", "the target: 1 for real, 0 for fake"),
         "y_pred": Variable("y_pred", Interval(0.0, 1.0), "p", "the discriminator's probability, sigmoid(score)"),
         "score": Variable("score", REALS, "s", "the raw discriminator output"),
+        "mean_real": Variable(
+            "mean_real", REALS, r"\bar{s}_\mathrm{real}", "mean of the raw scores of the batch's real images"
+        ),
+        "mean_fake": Variable(
+            "mean_fake", REALS, r"\bar{s}_\mathrm{fake}", "mean of the raw scores of the batch's generated images"
+        ),
     }
 )
+BATCH_TERMS = ("mean_real", "mean_fake")
+"""Variables that belong to a whole batch: for losses that people write; they are not searched."""

@@ -2,8 +2,11 @@
 
 import difflib
 import functools
+import keyword
 import math
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from lark import Lark, Token, v_args
@@ -12,18 +15,22 @@ from lark.visitors import Transformer
 
 from lossgen.errors import InputError
 from lossgen.language.expression import MAX_DEPTH, MAX_SIZE, Expression, apply, constant, variable
-from lossgen.language.loss import ROLES, Loss, check_name
-from lossgen.language.operators import FUNCTIONS, INFIX, VARIABLES
+from lossgen.language.loss import GENERATOR_REAL, MAX_NAME, NEEDS, ROLES, Loss, check_name
+from lossgen.language.macro import Macro
+from lossgen.language.operators import BATCH_TERMS, FUNCTIONS, INFIX, VARIABLES
 from lossgen.resources import resource_dir
 
 MAX_TEXT = 64 * 1024
 BARE_NAME = "Loss"
+_KEYWORDS = frozenset({"loss", "const", "needs", *ROLES, GENERATOR_REAL})
 
 _SHOWN = {
     "NUMBER": "a number",
     "NAME": "a name",
     "ROLE": "a role (real:, fake:, generator:)",
+    "_NEEDS": "needs:",
     "LOSS": "loss",
+    "CONST": "const",
     "$END": "the end",
     "LPAR": "(",
     "RPAR": ")",
@@ -43,10 +50,11 @@ class LossSyntaxError(InputError):
 
     Attributes:
         line, column: place of the error, counted from 1.
+        what, expected: what is wrong, and what would not be.
     """
 
     def __init__(self, what: str, text: str, line: int, column: int, expected: str = "", source: str = "loss") -> None:
-        self.line, self.column = line, column
+        self.line, self.column, self.what, self.expected = line, column, what, expected
         lines = text.split("\n")
         shown = lines[line - 1] if 0 < line <= len(lines) else ""
         start = max(0, column - 60)
@@ -64,7 +72,12 @@ class _Misuse(Exception):  # noqa: N818  never leaves this file: it becomes a Lo
         self.what, self.token, self.expected = what, token, expected
 
 
-def parse_loss(text: str, source: str = "loss") -> Loss:
+def parse_loss(
+    text: str,
+    source: str = "loss",
+    names: Mapping[str, Expression] | None = None,
+    macros: Mapping[str, Macro] | None = None,
+) -> Loss:
     """The loss that `text` says: a definition `loss Name(…) …`, or a bare expression, which is named Loss.
 
     Comment lines before the definition become its note.
@@ -72,17 +85,22 @@ def parse_loss(text: str, source: str = "loss") -> Loss:
     Args:
         text: at most 64 KiB; see grammar/README.md for the language.
         source: what messages call the text, for instance a file name.
+        names: what further names stand for, as those of `const` lines stand for their constants.
+        macros: what further names mean that are called as functions are.
 
     Raises:
         LossSyntaxError: not in the language, or over a limit (depth 100, 1000 nodes).
         InputError: no text, or too much of it.
     """
+    text = text.removeprefix("\ufeff")
     if len(text.encode(errors="surrogatepass")) > MAX_TEXT:
         raise InputError(f"{source}: {len(text)} characters of loss text; at most {MAX_TEXT // 1024} KiB are read")
     if not text.strip():
         raise InputError(f"{source}: empty text; expected a loss such as: square(y_pred - y_real)")
+    parser, builder = _parser()
     try:
-        parsed = cast(Loss, _parser().parse(text))  # the transformer's result, not a tree
+        with builder.knowing(names or {}, macros or {}):
+            parsed = cast(Loss, parser.parse(text))  # the transformer's result, not a tree
     except _Misuse as fault:
         raise _located(fault, text, source) from None
     except VisitError as error:
@@ -118,7 +136,7 @@ def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxErr
 
 def _leading_comment(text: str) -> str:
     lines = []
-    for line in text.split("\n"):
+    for line in text.lstrip().split("\n"):
         if not line.strip().startswith("#"):
             break
         lines.append(line.strip().lstrip("#").strip())
@@ -126,14 +144,29 @@ def _leading_comment(text: str) -> str:
 
 
 @functools.cache
-def _parser() -> Lark:
+def _parser() -> "tuple[Lark, _Builder]":
     grammar = (resource_dir("grammar") / "loss.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", transformer=_Builder())
+    builder = _Builder()
+    return Lark(grammar, parser="lalr", transformer=builder), builder
 
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Any]):
-    """Builds expressions while the text is parsed."""
+    """Builds expressions while the text is parsed; one text at a time, since names are known to it alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._names: dict[str, Expression] = {}
+        self._macros: Mapping[str, Macro] = {}
+        self._defined: dict[str, Token] = {}
+
+    @contextmanager
+    def knowing(self, names: Mapping[str, Expression], macros: Mapping[str, Macro]) -> Iterator[None]:
+        """For the parsing of one text, what names other than those of variables and operators stand for."""
+        with self._lock:
+            self._names, self._macros, self._defined = dict(names), macros, {}
+            yield
 
     def constant(self, token: Token) -> Expression:
         return self._number(token, token)
@@ -141,21 +174,38 @@ class _Builder(Transformer[Token, Any]):
     def negative(self, minus: Token, token: Token) -> Expression:
         return self._number(token, "-" + token)
 
+    def definition(self, name: Token, minus: Token | None, number: Token) -> None:
+        if name in VARIABLES or name in FUNCTIONS or name in _KEYWORDS or keyword.iskeyword(name):
+            raise _Misuse(f"{_quoted(name)} has a meaning already", name, "another name for the constant")
+        if len(name) > MAX_NAME:
+            raise _Misuse("the name is too long", name, f"at most {MAX_NAME} characters")
+        if name in self._names:
+            raise _Misuse(f"the constant {name} is defined twice", name, "one definition for each name")
+        value = self._number(number, f"{minus or ''}{number}").value
+        self._names[str(name)] = constant(value, str(name))
+        self._defined[str(name)] = name
+
     def variable(self, token: Token) -> Expression:
         if token in VARIABLES:
             return variable(str(token))
+        if token in self._names:
+            return self._names[str(token)]
         if token in FUNCTIONS:
             raise _Misuse(f"{token} is an operator", token, f"{token}(…)")
-        raise _Misuse(f"unknown variable {_quoted(token)}", token, _suggest(token, VARIABLES))
+        known = [*VARIABLES, *self._names]
+        raise _Misuse(f"unknown variable {_quoted(token)}", token, _suggest(token, known))
 
     def call(self, token: Token, *operands: Expression) -> Expression:
-        if token not in FUNCTIONS:
-            raise _Misuse(f"unknown operator {_quoted(token)}", token, _suggest(token, FUNCTIONS))
-        arity = FUNCTIONS[token].arity
+        macro = self._macros.get(token)
+        if macro is None and token not in FUNCTIONS:
+            known = [*FUNCTIONS, *self._macros]
+            raise _Misuse(f"unknown operator {_quoted(token)}", token, _suggest(token, known))
+        arity = macro.arity if macro else FUNCTIONS[token].arity
         if len(operands) != arity:
             what = f"{token} takes {arity} operand{'s'[: arity != 1]}, not {len(operands)}"
             raise _Misuse(what, token, f"{token}({', '.join('…' * arity)})")
-        return self._checked(apply(str(token), *operands), token)
+        applied = macro.expand(*operands) if macro else apply(str(token), *operands)
+        return self._checked(applied, token)
 
     def infix(self, left: Expression, token: Token, right: Expression) -> Expression:
         return self._checked(apply(INFIX[str(token)].name, left, right), token)
@@ -175,6 +225,22 @@ class _Builder(Transformer[Token, Any]):
     def label_form(self, expression: Expression) -> Expression:
         return expression
 
+    def need(self, name: Token, number: Token) -> tuple[Token, float]:
+        if name not in NEEDS:
+            raise _Misuse(f"unknown need {_quoted(name)}", name, _suggest(name, NEEDS))
+        value = self._number(number, number).value
+        if value <= 0.0:
+            raise _Misuse(f"{name} of strength 0 is none", number, "a positive number, or no such need")
+        return name, value
+
+    def needs(self, *found: tuple[Token, float]) -> dict[str, float]:
+        strengths: dict[str, float] = {}
+        for name, value in found:
+            if name in strengths:
+                raise _Misuse(f"the need {name} stands twice", name, "each need once")
+            strengths[str(name)] = value
+        return strengths
+
     def role_form(self, *clauses: tuple[Token, Expression]) -> list[tuple[Token, Expression]]:
         seen: set[str] = set()
         for role, expression in clauses:
@@ -182,37 +248,48 @@ class _Builder(Transformer[Token, Any]):
                 raise _Misuse(f"the role {role} stands twice", role, "one clause for each of the roles")
             if "y_real" in expression.variables():
                 what = "y_real belongs to the label form; a role has its target already"
-                raise _Misuse(what, role, "an expression of y_pred and score")
+                raise _Misuse(what, role, "an expression of y_pred, score, mean_real and mean_fake")
             seen.add(str(role))
         missing = [role for role in ROLES if role not in seen]
         if missing:
             raise _Misuse(f"no clause for {' and '.join(missing)}", clauses[-1][0], "one clause for each of the roles")
         return list(clauses)
 
-    def loss(self, name: Token, *rest: Any) -> Loss:
-        parameters: list[Token] = rest[0] or []
-        body = rest[1]
+    def loss(self, name: Token, parameters: list[Token] | None, body: Any, needs: dict[str, float] | None) -> Loss:
         try:
             check_name(str(name))
         except InputError as error:
             raise _Misuse(str(error), name, "a name such as MyLoss") from None
-        found = (
-            Loss(str(name), label=body)
-            if isinstance(body, Expression)
-            else Loss(str(name), roles={str(role): expression for role, expression in body})
-        )
+        if isinstance(body, Expression):
+            self._without_batch_terms(body, name)
+            found = Loss(str(name), label=body, needs=needs or {})
+        else:
+            found = Loss(str(name), roles={str(role): expression for role, expression in body}, needs=needs or {})
         if found.size > MAX_SIZE:
             raise _Misuse(f"{found.size} nodes in all", name, f"at most {MAX_SIZE} nodes")
-        undeclared = sorted(found.variables() - {str(p) for p in parameters})
+        undeclared = sorted(found.variables() - {str(p) for p in parameters or ()})
         if undeclared:
             raise _Misuse(f"{undeclared[0]} is used but is no parameter", name, f"{name}(…, {undeclared[0]})")
-        return found
+        return self._with_its_constants(found)
 
     def bare(self, expression: Expression) -> Loss:
-        return Loss(BARE_NAME, label=expression)
+        self._without_batch_terms(expression, None)
+        return self._with_its_constants(Loss(BARE_NAME, label=expression))
 
-    def start(self, loss: Loss) -> Loss:
+    def _without_batch_terms(self, label: Expression, token: Token | None) -> None:
+        found = [name for name in BATCH_TERMS if name in label.variables()]
+        if found:
+            what = f"{found[0]} belongs to the role form: a label has one expression for real and fake"
+            raise _Misuse(what, token or Token("NAME", "", line=1, column=1), "clauses real:, fake: and generator:")
+
+    def _with_its_constants(self, loss: Loss) -> Loss:
+        for name, token in self._defined.items():
+            if name not in loss.constants:
+                raise _Misuse(f"the constant {name} is never used", token, "a loss that uses it, or no such line")
         return loss
+
+    def start(self, *parts: Loss | None) -> Loss:
+        return cast(Loss, parts[-1])
 
     def _number(self, token: Token, text: str) -> Expression:
         value = float(text)

@@ -1,8 +1,8 @@
 """Expressions and losses to text that parses back to the same, and to LaTeX."""
 
 from lossgen.language.emission import ATOM, POWER, PRODUCT, UNARY, Code
-from lossgen.language.expression import Expression
-from lossgen.language.loss import ROLES, Loss
+from lossgen.language.expression import Expression, constant
+from lossgen.language.loss import Loss
 from lossgen.language.operators import OPERATORS, VARIABLES
 
 
@@ -18,16 +18,16 @@ def to_text(expression: Expression) -> str:
 
 
 def _text(node: Expression) -> Code:
-    if node.is_constant:
+    if node.is_number:
         return Code(format_constant(node.value), UNARY if node.value < 0.0 else ATOM)
-    if node.is_variable:
-        return Code(node.head)
+    if node.is_constant or node.is_variable:
+        return Code(node.name or node.head)
     row = OPERATORS[node.head]
     operands = [_text(operand) for operand in node.operands]
     if row.symbol is None:
         return Code(f"{row.name}({', '.join(operand.text for operand in operands)})")
     if row.arity == 1:
-        literal = node.operands[0].is_constant  # -3 is a constant, -(3) its negation
+        literal = node.operands[0].is_number  # -3 is a constant, -(3) its negation
         return Code("-" + (f"({operands[0].text})" if literal else operands[0].inside(UNARY)), UNARY)
     left, right = operands
     if row.precedence == POWER:
@@ -36,20 +36,28 @@ def _text(node: Expression) -> Code:
 
 
 def print_loss(loss: Loss) -> str:
-    """The loss as a definition, one line in label form, four in role form; ends without a newline."""
+    """The loss as a definition: a line a named constant, one for the label form or each role; no newline at its end."""
+    lines = [f"const {name} = {format_constant(value)}" for name, value in loss.constants.items()]
     used = loss.variables()
     parameters = ", ".join(name for name in VARIABLES if name in used)
     head = f"loss {loss.name}({parameters})"
     if loss.label is not None:
-        return f"{head} = {to_text(loss.label)}"
-    return "\n".join([f"{head}:", *(f"    {role}: {to_text(loss.roles[role])}" for role in ROLES)])
+        lines.append(f"{head} = {to_text(loss.label)}")
+    else:
+        lines += [f"{head}:", *(f"    {role}: {to_text(clause)}" for role, clause in loss.clauses.items())]
+    if loss.needs:
+        needs = ", ".join(f"{name}({format_constant(value)})" for name, value in loss.needs.items())
+        lines.append(f"    needs: {needs}")
+    return "\n".join(lines)
 
 
 def formula(loss: Loss | str) -> str:
     """A loss, or a printed one, on one line and without its name."""
     text = loss if isinstance(loss, str) else print_loss(loss)
-    head, *clauses = text.splitlines()
-    return "; ".join(clause.strip() for clause in clauses) if clauses else head.partition(" = ")[2]
+    lines = [line.strip() for line in text.splitlines()]
+    head = next(i for i, line in enumerate(lines) if line.startswith("loss "))
+    label = lines[head].partition(" = ")[2]
+    return "; ".join([*([label] if label else []), *lines[head + 1 :], *lines[:head]])
 
 
 def to_latex(expression: Expression) -> str:
@@ -58,6 +66,8 @@ def to_latex(expression: Expression) -> str:
 
 
 def _latex(node: Expression) -> Code:
+    if node.name:
+        return Code(_upright(node.name))
     if node.is_constant:
         mantissa, _, exponent = format_constant(node.value).partition("e")
         if exponent:
@@ -74,7 +84,14 @@ def _latex(node: Expression) -> Code:
 
 
 def loss_latex(loss: Loss) -> list[str]:
-    """One LaTeX equation for the label form, or one a role."""
+    """One LaTeX equation for the label form, or one a role; then one a named constant."""
     if loss.label is not None:
-        return [rf"L(y, p) = {to_latex(loss.label)}"]
-    return [rf"L_\mathrm{{{role}}} = {to_latex(loss.roles[role])}" for role in ROLES]
+        lines = [rf"L(y, p) = {to_latex(loss.label)}"]
+    else:
+        lines = [rf"L_{_upright(role)} = {to_latex(clause)}" for role, clause in loss.clauses.items()]
+    return lines + [f"{_upright(name)} = {to_latex(constant(value))}" for name, value in loss.constants.items()]
+
+
+def _upright(name: str) -> str:
+    escaped = name.replace("_", r"\_")
+    return rf"\mathrm{{{escaped}}}"

@@ -5,9 +5,11 @@ import math
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import SURFACE, expressions, losses, total_value
+from strategies import SURFACE, expressions, full_losses, losses, total_value
 
+from lossgen.language.domain import enclosures
 from lossgen.language.expression import Expression, apply, constant, variable
+from lossgen.language.interval import Interval
 from lossgen.language.loss import ROLES, Loss
 from lossgen.language.lower import NotFiniteError, at_target, lower, lower_loss
 from lossgen.language.operators import OPERATORS
@@ -81,6 +83,7 @@ def test_roles_of_a_lowered_loss(loss: Loss) -> None:
     except NotFiniteError:
         return
     assert tuple(lowered.roles) == ROLES
+    assert lowered.label is not None
     assert lowered.label.variables() <= {"score", "y_real"}
     for score in (-3.0, 0.7):
         values = {role: total_value(lowered.roles[role], score, math.nan) for role in ROLES}
@@ -179,3 +182,40 @@ def test_neutral_elements_of_every_operator() -> None:
             for number in (0.0, 1.0):
                 node = apply(name, PROBABILITY, constant(number))
                 assert close(total_value(lower(node), 0.3, 0.0), row.function(1 / (1 + math.exp(-0.3)), number)), name
+
+
+def test_named_constants_are_not_folded_and_make_real_exponents() -> None:
+    label = parse_loss("const a = 2\nconst b = 3\na * b * 1 + y_pred^a + 2 * 3").label
+    assert label is not None
+    text = to_text(lower(label).map(lambda n: apply("pow", *n.operands) if n.head == "real_pow" else n))
+    assert text == "a * b + sigmoid(score)^a + 6"
+    assert "real_pow" in {node.head for node in lower(label).walk()}
+
+
+def test_a_named_constant_times_target_0_is_0() -> None:
+    loss = parse_loss("const a = 3.985\ny_pred^3 + sqrt(a * y_real / y_pred)")
+    assert lower_loss(loss).roles["fake"] == lower_loss(parse_loss("y_pred^3 + sqrt(0)")).roles["fake"]
+
+
+def test_batch_means_are_put_in_as_numbers() -> None:
+    text = "loss A(score, mean_real, mean_fake):\n real: {}\n fake: {}\n generator: 2 * mean_real"
+    lowered = lower_loss(parse_loss(text.format("score - mean_fake", "score - mean_real")))
+    assert lowered.label is None
+    put = lowered.at_means(mean_real=0.5, mean_fake=0.0).roles
+    assert [to_text(put[role]) for role in ROLES] == ["score", "score - 0.5", "1"]
+    assert lower_loss(parse_loss(text.format("score", "-score"))).label is not None
+
+
+@given(full_losses(), st.floats(0.1, 10.0))
+def test_tuned_constants_stay_in_their_enclosures(loss: Loss, factor: float) -> None:
+    """What the emitter concludes from an interval holds for every value that a named constant may be given."""
+    for expression in loss.expressions():
+        intervals = enclosures(expression, {"score": Interval(-3.0, 3.0), "mean_real": Interval(0.5, 0.5)})
+        tuned = expression.map(lambda node: constant(node.value * factor) if node.name else node)
+        for before, after in zip(expression.walk(), tuned.walk(), strict=True):
+            if "mean_fake" in after.variables() or "pow" in {node.head for node in before.walk()}:
+                continue  # no number to put in; a named exponent is another power than a number
+            value = total_value(after.map(lambda n: constant(0.5) if n.head == "mean_real" else n), 1.5, 0.9)
+            interval = intervals[before]
+            slack = 1e-9 * max(1.0, abs(value)) if math.isfinite(value) else 0.0
+            assert math.isnan(value) or interval.lo - slack <= value <= interval.hi + slack

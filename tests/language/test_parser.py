@@ -71,7 +71,7 @@ def test_both_forms_of_a_definition() -> None:
     [
         ("sqr(y_pred)", "unknown operator 'sqr'", 1, 1, "sqrt, or one of: abs, cos"),
         ("1 + foo(y_pred)", "unknown operator 'foo'", 1, 5, "one of: abs"),
-        ("y_pred +\n  y_fake", "unknown variable 'y_fake'", 2, 3, "one of: score, y_pred, y_real"),
+        ("y_pred +\n  y_fake", "unknown variable 'y_fake'", 2, 3, "mean_fake, or one of: mean_fake"),
         ("1 + log", "log is an operator", 1, 5, "log(…)"),
         ("(y_pred + 1", "the text ends too early", 1, 12, ")"),
         ("(y_pred + 1\n\n  ", "the text ends too early", 1, 12, ")"),
@@ -89,7 +89,7 @@ def test_both_forms_of_a_definition() -> None:
         ("abs(" * 100 + "score" + ")" * 100, "nested deeper than 100 levels", 1, 1, "at most 100 levels"),
         ("(" * 500 + "score" + "]", "unexpected character ']'", 1, 506, ")"),
         ("loss A(y_real) = y_pred", "y_pred is used but is no parameter", 1, 6, "A(…, y_pred)"),
-        ("loss A(q) = q", "unknown variable 'q'", 1, 8, "one of: score"),
+        ("loss A(q) = q", "unknown variable 'q'", 1, 8, "one of: mean_fake"),
         ("loss A(score) score", "unexpected 'score'", 1, 15, ":"),
         ("loss class(y_pred) = y_pred", "name 'class': not a class name", 1, 6, "a name such as"),
         ("loss None(y_pred) = y_pred", "name 'None': not a class name", 1, 6, "a name such as"),
@@ -100,8 +100,21 @@ def test_both_forms_of_a_definition() -> None:
         ("loss Ä(y_pred) = y_pred", "unexpected character 'Ä'", 1, 6, "a name"),
         ("loss A(score):\n  real: score\n  fake: score", "no clause for generator", 3, 3, "each of the roles"),
         ("loss A(score):\n real: score\n real: score", "the role real stands twice", 3, 2, "each of the roles"),
-        ("loss A(y_real):\n real: y_real\n fake: 1\n generator: 1", "y_real belongs to the label", 2, 2, "y_pred and"),
+        ("loss A(y_real):\n real: y_real\n fake: 1\n generator: 1", "belongs to the label", 2, 2, "mean_real and"),
         ("loss A(score):\n  fool: score", "unexpected 'fool'", 2, 3, "a role"),
+        ("const a = 3\nscore", "the constant a is never used", 1, 7, "a loss that uses it"),
+        ("const a = 1\nconst a = 2\na * score", "the constant a is defined twice", 2, 7, "one definition"),
+        ("const score = 3\nscore", "'score' has a meaning already", 1, 7, "another name"),
+        ("const lambda = 3\nlambda * score", "'lambda' has a meaning already", 1, 7, "another name"),
+        ("const a = 1e999\na * score", "not a finite 64-bit number", 1, 11, "at most 1.8e308"),
+        ("const ab = 1\nabb * score", "unknown variable 'abb'", 2, 1, "ab, or one of: ab, mean_fake"),
+        ("mean_real * score", "mean_real belongs to the role form", 1, 1, "clauses real:"),
+        ("loss A(score, mean_fake) = score - mean_fake", "mean_fake belongs to the role form", 1, 6, "clauses real:"),
+        ("loss A(score) = score needs: r3(1)", "unknown need 'r3'", 1, 30, "one of: drift, gradient_penalty, r1"),
+        ("loss A(score) = score needs: r1(0)", "r1 of strength 0", 1, 33, "a positive number"),
+        ("loss A(score) = score needs: r1(1), r1(2)", "the need r1 stands twice", 1, 37, "each need once"),
+        ("loss A(score) = score needs: r1(-1)", "unexpected '-'", 1, 33, "a number"),
+        ("٣ * score", "unexpected character '٣'", 1, 1, "a number"),
     ],
 )  # fmt: skip
 def test_errors_show_line_column_caret_and_what_was_expected(
@@ -216,3 +229,57 @@ def test_noise_is_a_loss_or_an_input_error(text: str) -> None:
     except InputError:
         return
     assert parse_loss(print_loss(found)) == found
+
+
+SMOOTHED = """
+# one-sided smoothing
+const smooth = 0.9
+const floor = -2
+loss Smoothed(y_real, score) = softplus(score) - smooth * y_real * score + floor * smooth
+"""
+
+
+def test_a_named_constant_stands_in_the_expression_by_name_and_value() -> None:
+    loss = parse_loss(SMOOTHED)
+    assert loss.label is not None
+    assert dict(loss.constants) == {"smooth": 0.9, "floor": -2.0}
+    assert constant(0.9, "smooth") in set(loss.label.walk())
+    assert parse_loss("0.9 * score") != parse_loss("const a = 0.9\na * score")
+    assert parse_loss("0.9 * score").digest() != parse_loss("const a = 0.9\na * score").digest()
+    assert loss.note == "one-sided smoothing"
+
+
+def test_names_of_one_text_are_unknown_to_the_next() -> None:
+    parse_loss(SMOOTHED)
+    with pytest.raises(LossSyntaxError, match="unknown variable 'smooth'"):
+        parse_loss("smooth * score")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert parse_loss("\ufeffscore") == parse_loss("score")
+
+
+RELATIVISTIC = """
+loss Relativistic(score, mean_real, mean_fake):
+    real: softplus(mean_fake - score)
+    fake: softplus(score - mean_real)
+    generator: softplus(mean_real - score)
+    generator_real: softplus(score - mean_fake)
+    needs: gradient_penalty(10), drift(0.001)
+"""
+
+
+def test_a_relativistic_loss_has_batch_terms_and_a_fourth_clause() -> None:
+    loss = parse_loss(RELATIVISTIC)
+    assert list(loss.clauses) == ["real", "fake", "generator", "generator_real"]
+    assert loss.needs_real
+    assert dict(loss.needs) == {"gradient_penalty": 10.0, "drift": 0.001}
+    assert not parse_loss("loss H(score):\n real: -score\n fake: score\n generator: -score").needs_real
+    assert parse_loss(RELATIVISTIC.replace(", drift(0.001)", "")).digest() != loss.digest()
+
+
+def test_a_label_with_batch_terms_cannot_be_built() -> None:
+    with pytest.raises(ValueError, match="role form"):
+        Loss("A", label=variable("mean_real"))
+    with pytest.raises(ValueError, match="one value"):
+        Loss("A", label=apply("add", constant(1.0, "a"), constant(2.0, "a")))

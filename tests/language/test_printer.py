@@ -8,13 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
-from strategies import ANY_CONSTANT, NAMES, expressions, losses
+from strategies import ANY_CONSTANT, NAMES, expressions, full_losses, losses
 
 from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.loss import Loss
 from lossgen.language.operators import OPERATORS, VARIABLES
 from lossgen.language.parser import parse_loss
-from lossgen.language.printer import format_constant, loss_latex, print_loss, to_latex, to_text
+from lossgen.language.printer import format_constant, formula, loss_latex, print_loss, to_latex, to_text
 
 SCORE = variable("score")
 THREE, MINUS_THREE = constant(3.0), constant(-3.0)
@@ -40,6 +40,27 @@ def test_text_reads_back_as_the_same_loss(loss: Loss) -> None:
     assert found == loss
     assert hash(found) == hash(loss)
     assert found.digest() == loss.digest()
+
+
+@given(full_losses())
+def test_text_reads_back_with_named_constants_batch_terms_and_needs(loss: Loss) -> None:
+    found = parse_loss(print_loss(loss))
+    assert found == loss
+    assert hash(found) == hash(loss)
+    assert found.digest() == loss.digest()
+    assert found.constants == loss.constants
+    assert "\n" not in formula(loss)
+
+
+def test_all_clauses_constants_and_needs_are_printed() -> None:
+    clauses = {"real": apply("mul", constant(0.5, "slope"), SCORE), "fake": SCORE, "generator": SCORE}
+    loss = Loss("A", roles={**clauses, "generator_real": variable("mean_fake")}, needs={"r1": 10.0})
+    lines = ["const slope = 0.5", "loss A(score, mean_fake):", "    real: slope * score", "    fake: score",
+             "    generator: score", "    generator_real: mean_fake", "    needs: r1(10)"]  # fmt: skip
+    assert print_loss(loss) == "\n".join(lines)
+    assert formula(loss).startswith("real: slope * score; fake: score;")
+    assert formula(loss).endswith("needs: r1(10); const slope = 0.5")
+    assert loss_latex(loss)[-2:] == [r"L_\mathrm{generator\_real} = \bar{s}_\mathrm{fake}", r"\mathrm{slope} = 0.5"]
 
 
 @given(ANY_CONSTANT)
