@@ -37,3 +37,4 @@ dispatch: install
 
 bench: install
 	$(BIN)/python benchmarks/screen.py
+	$(BIN)/python benchmarks/codegen.py
