@@ -24,7 +24,7 @@ from lossgen.evolution.engine import found_name
 from lossgen.evolution.events import Listener
 from lossgen.evolution.run import create_run, versions
 from lossgen.evolution.session import Entry, Session
-from lossgen.evolution.space import find_space
+from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import random_individual
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import GAP, Rejection, Screening, screen

@@ -17,7 +17,7 @@ from lossgen.evolution.engine import Engine, Individual, found_name
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.session import Entry, Session
-from lossgen.evolution.space import find_space, read_space
+from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import write_text

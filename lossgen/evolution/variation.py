@@ -3,24 +3,37 @@
 Every function takes derivations and gives a derivation of the same space; none of them can leave it.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lossgen.evolution.space import CONST, Derivation, Space
+from lossgen.errors import InputError
+from lossgen.evolution.space import CONST, DIGITS, MAX_DEPTH, MAX_SIZE, Derivation, Space
+from lossgen.language import expression as language
 
-MAX_DEPTH = 10
-MAX_SIZE = 40
 NEW_DEPTH = 4
-_DIGITS = 4
 ATTEMPTS = 10
+FRESH_ATTEMPTS = 100
 
 Path = tuple[int, ...]
 
 
 def random_individual(space: Space, rng: np.random.Generator) -> Derivation:
-    """A fresh individual; its depth limit is drawn first, so that small and large ones both occur."""
-    return space.sample(space.start, rng, int(rng.integers(4, 9)))
+    """A fresh individual; its depth limit is drawn first, so that small and large ones both occur.
+
+    Raises:
+        InputError: with its macros expanded, whatever is drawn outgrows the loss language.
+    """
+    for attempt in range(FRESH_ATTEMPTS):
+        depth = int(rng.integers(4, 9)) if attempt < ATTEMPTS else 1  # macros in macros: shallow ones must do
+        drawn = space.sample(space.start, rng, depth)
+        if drawn.size <= language.MAX_SIZE and drawn.depth <= language.MAX_DEPTH:
+            return drawn
+    raise InputError(
+        f"space {space.name}: {FRESH_ATTEMPTS} losses in a row had more than {language.MAX_SIZE} nodes or "
+        f"{language.MAX_DEPTH} levels; use smaller macros, or use them in fewer types"
+    )
 
 
 def crossover(space: Space, a: Derivation, b: Derivation, rng: np.random.Generator) -> Derivation:
@@ -45,7 +58,7 @@ def mutate_point(space: Space, a: Derivation, rng: np.random.Generator) -> Deriv
         return a
     chosen = others[int(rng.integers(len(others)))]
     value = chosen.constant.sample(rng) if chosen.constant else 0.0
-    return _replace(a, path, Derivation(part.type, chosen.alias, part.operands, value))
+    return _replace(a, path, Derivation(part.type, chosen.alias, part.operands, value, chosen.macro))
 
 
 def mutate_constant(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
@@ -58,7 +71,7 @@ def mutate_constant(space: Space, a: Derivation, rng: np.random.Generator) -> De
     if drawn is not None and drawn.name == "choice":
         value = drawn.sample(rng)
     else:
-        value = float(f"{node.value * float(rng.lognormal(0.0, 0.4)):.{_DIGITS}g}")
+        value = float(f"{node.value * float(rng.lognormal(0.0, 0.4)):.{DIGITS}g}")
     return _replace(a, path, Derivation(node.type, CONST, (), value))
 
 
@@ -108,7 +121,7 @@ def _pick(root: Derivation, rng: np.random.Generator) -> tuple[Path, Derivation]
 
 def _replace(root: Derivation, path: Path, part: Derivation) -> Derivation:
     if not path:
-        return Derivation(root.type, part.alias, part.operands, part.value)
+        return dataclasses.replace(part, type=root.type)
     i, rest = path[0], path[1:]
     operands = (*root.operands[:i], _replace(root.operands[i], rest, part), *root.operands[i + 1 :])
-    return Derivation(root.type, root.alias, operands, root.value)
+    return dataclasses.replace(root, operands=operands)

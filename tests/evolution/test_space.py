@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
-from lossgen.evolution.space import Space, find_space, read_space
+from lossgen.evolution.space import Space
+from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.variation import MAX_DEPTH, MAX_SIZE, MUTATIONS, crossover, random_individual, vary
 
 GANETIC = find_space("ganetic")
