@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 from lossgen.codegen.card import card
+from lossgen.codegen.card_text import card_lines
 from lossgen.language.loss import Loss
 from lossgen.language.printer import loss_latex, print_loss
 
 MARKER = "The loss, in the language of lossgen::"
+CARD_TITLE = (
+    "Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope",
+    "is below 1 % of the steepest::",
+)
 
 
 def docstring(loss: Loss, title: str) -> str:
@@ -18,8 +23,8 @@ def docstring(loss: Loss, title: str) -> str:
         lines += [*_safe(loss.note), ""]
     lines += ["In LaTeX, with y the target, p = sigmoid(s) and s the raw score::", ""]
     lines += [f"    {line}" for line in loss_latex(loss)]
-    lines += ["", "Its card, for scores from -8 to 8 (p is where gradient descent on the score ends)::", ""]
-    lines += [f"    {line.rstrip()}" for line in card(loss).lines()]
+    lines += ["", *CARD_TITLE, ""]
+    lines += [f"    {line}".rstrip() for line in card_lines(card(loss))]
     lines += ["", "Written by lossgen. Terms: CC0-1.0, use it without conditions."]
     return 'r"""' + "\n".join(lines) + '\n"""'
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from lossgen.algebra.simplify import derivatives, derived_by, simplify
 from lossgen.codegen.card import Card, card
+from lossgen.codegen.card_text import card_lines, screen_line
 from lossgen.language.expression import Expression
 from lossgen.language.loss import Loss
 from lossgen.language.printer import loss_latex, print_loss, to_text
@@ -36,12 +37,10 @@ class Inspection:
         for (name, slope), expression in zip(self.slopes.items(), self.loss.expressions(), strict=True):
             text = to_text(slope) if slope is not None else "not found in time"
             found.append(f"d {name} / d {derived_by(expression)} = {text}")
-        found += ["", *loss_latex(self.loss), "", *self.measured.lines(), ""]
-        verdict = self.measured.verdict
-        found.append(f"screen: rejected, {verdict}" if verdict else "screen: passed")
-        return found
+        return [*found, "", *loss_latex(self.loss), "", *card_lines(self.measured), screen_line(self.measured)]
 
     def as_json(self) -> dict[str, Any]:
+        """For programs: `card` holds what `Card.as_json` says; a derivative that was not found is null."""
         return {
             "schema": 1,
             "name": self.loss.name,
