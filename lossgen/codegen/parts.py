@@ -1,40 +1,160 @@
-"""Parts that the files of all targets have: the functions of the roles, the gap between parts, the names in use."""
+"""What the files of all targets have in common: the functions of the roles, how they are called, the names in use."""
 
 import ast
 import builtins
-from collections.abc import Iterator
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lossgen.codegen.statements import Target, function
+from lossgen.codegen.statements import function, signature
 from lossgen.errors import InputError
-from lossgen.language.loss import Loss
-from lossgen.language.lower import LoweredLoss
+from lossgen.language.emission import Dialect
+from lossgen.language.expression import Expression
+from lossgen.language.loss import GENERATOR_REAL, Loss
+from lossgen.language.lower import lower_loss
+from lossgen.language.operators import BATCH_TERMS
 
 EPS_LINE = "EPS = 1e-8  # divisors, roots and logarithms are guarded below this magnitude, nowhere else"
+OWN = {"real": "real_score", "fake": "fake_score", "generator": "fake_score", GENERATOR_REAL: "real_score"}
+"""The scores that each role's loss is the loss of."""
+_MEANS = {"mean_real": "real_score", "mean_fake": "fake_score"}
+_ABOUT = {
+    "real": "Loss of the discriminator on real images, elementwise.",
+    "fake": "Loss of the discriminator on generated images, elementwise.",
+    "generator": "Loss of the generator, elementwise.",
+    GENERATOR_REAL: "Loss of the generator on real images, elementwise; its mean is added to the generator's.",
+    "loss": "Loss for any target, elementwise: 1 for real, 0 for fake, or soft.",
+}
+_LOCAL = {"self", "score", "target", "real_score", "fake_score", "reduction", "input", "name", "dtype", "EPS", "value"}
 
 
-def check_free(name: str, reserved: frozenset[str]) -> None:
-    """Raise InputError where a class called `name` would hide something that its module uses."""
-    if name in reserved or hasattr(builtins, name):
-        raise InputError(f"name {name!r}: the emitted module uses this name itself; choose another with --name")
+@dataclass(frozen=True)
+class Part:
+    """A function of an emitted file.
+
+    Attributes:
+        name: "real", "fake", "generator", "generator_real" or "loss".
+        means: batch means that it takes behind its score.
+        constants: named constants that it takes as keywords, with their values.
+    """
+
+    name: str
+    means: tuple[str, ...] = ()
+    constants: Mapping[str, float] | None = None
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The raw scores that it is computed from: its own first, then those whose mean it takes."""
+        own = OWN[self.name]
+        return (own, *(_MEANS[mean] for mean in self.means if _MEANS[mean] != own))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a function of its own scores alone."""
+        return not self.means and not self.constants
+
+    def called(self, score: str, means: tuple[str, ...], of_constant: str = "{}") -> str:
+        """Its call, from the texts of its arguments; `of_constant` is the template of a named constant's value."""
+        keywords = [f"{key}={of_constant.format(key)}" for key in self.constants or {}]
+        return f"{self.name}({', '.join([score, *means, *keywords])})"
 
 
-def role_functions(target: Target, loss: Loss, lowered: LoweredLoss) -> Iterator[str]:
-    """Sources of the functions real, fake, generator and loss, in that order."""
-    score, both = ("score",), ("score", "y_real")
-    roles = lowered.roles
-    yield function(target, "real", score, "Loss of the discriminator on real images, elementwise.", roles["real"])
-    yield function(target, "fake", score, "Loss of the discriminator on generated images, elementwise.", roles["fake"])
-    about = "Loss of the generator, elementwise."
-    if loss.label is not None:
-        yield f'{target.signature("generator", score)}\n    """{about}"""\n    return real(score)'
-    else:
-        yield function(target, "generator", score, about, roles["generator"])
-    about = "Loss for any target, elementwise: 1 for real, 0 for fake, or soft."
+@dataclass(frozen=True)
+class Parts:
+    """A loss's functions, by name, and their source."""
+
+    by_name: Mapping[str, Part]
+    source: str
+
+    def __getitem__(self, name: str) -> Part:
+        return self.by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_name
+
+
+def check_names(loss: Loss, reserved: frozenset[str]) -> None:
+    """Raise InputError where the class or a constant would hide something that the module uses."""
+    if loss.name in reserved or hasattr(builtins, loss.name):
+        raise InputError(f"name {loss.name!r}: the emitted module uses this name itself; choose another with --name")
+    for name in loss.constants:
+        if name in reserved | _LOCAL or hasattr(builtins, name) or keyword.iskeyword(name) or _is_attribute(name):
+            raise InputError(f"constant {name!r}: the emitted module uses this name itself; choose another")
+
+
+def _is_attribute(name: str) -> bool:
+    """Whether an `nn.Module` has something of this name, which a constant of the loss would hide."""
+    from torch import nn
+
+    return name.startswith("_") or hasattr(nn.Module(), name)
+
+
+def loss_parts(dialect: Dialect, loss: Loss) -> Parts:
+    """The functions real, fake, generator, generator_real where there is one, and loss where it is defined.
+
+    Raises:
+        NotFiniteError: a constant part of the loss is not a finite number.
+    """
+    lowered = lower_loss(loss)
+    parts: dict[str, Part] = {}
+    sources = []
+
+    def written(name: str, expression: Expression, *more: str) -> None:
+        means = tuple(mean for mean in BATCH_TERMS if mean in expression.variables())
+        parts[name] = Part(name, means, {node.name: node.value for node in expression.walk() if node.name})
+        sources.append(function(dialect, _head(dialect, parts[name], *more), _ABOUT[name], expression))
+
+    for name, expression in lowered.roles.items():
+        if name == "generator" and loss.label is not None:
+            parts[name] = Part(name, (), parts["real"].constants)
+            sources.append(_forwarding(dialect, parts[name], parts["real"].called("score", ())))
+        else:
+            written(name, expression)
     if loss.label is not None and lowered.label is not None:
-        yield function(target, "loss", both, about, lowered.label)
-    else:
-        mixture = "y_real * real(score) + (1.0 - y_real) * fake(score)"
-        yield f'{target.signature("loss", both)}\n    """{about}"""\n    return {mixture}'
+        written("loss", lowered.label, "y_real")
+    elif lowered.label is not None:
+        of_real, of_fake = parts["real"], parts["fake"]
+        parts["loss"] = Part("loss", (), {**(of_real.constants or {}), **(of_fake.constants or {})})
+        mixture = f"y_real * {of_real.called('score', ())} + (1.0 - y_real) * {of_fake.called('score', ())}"
+        sources.append(_forwarding(dialect, parts["loss"], mixture, "y_real"))
+    return Parts(parts, "\n\n\n".join(sources))
+
+
+def _head(dialect: Dialect, part: Part, *more: str) -> str:
+    return signature(dialect, part.name, ("score", *more, *part.means), part.constants or {})
+
+
+def _forwarding(dialect: Dialect, part: Part, returned: str, *more: str) -> str:
+    return f'{_head(dialect, part, *more)}\n    """{_ABOUT[part.name]}"""\n    return {returned}'
+
+
+def over_scales(part: Part, width: int, call: str = "self._over_scales", mean: str = "{}.mean()") -> str:
+    """The text that applies a role's function to raw scores, or to lists of them; in three lines where it is long.
+
+    Args:
+        width: characters of the line.
+        call: what applies a function to scores.
+        mean: template of the mean of a tensor.
+    """
+    if part.is_plain:
+        return f"{call}({part.name}, {OWN[part.name]})"
+    short = {"real_score": "r", "fake_score": "f"}
+    means = tuple(mean.format(short[_MEANS[name]]) for name in part.means)
+    letters = ", ".join(short[score] for score in part.scores)
+    of_constant = "self.{}" if call.startswith("self.") else "{}"
+    inner = f"lambda {letters}: {part.called(short[OWN[part.name]], means, of_constant)}"
+    text = f"{call}({inner}, {', '.join(part.scores)})"
+    if len(text) <= width:
+        return text
+    return f"{call}(\n    {inner},\n    {', '.join(part.scores)},\n)"
+
+
+def guards(functions: str, divisor: str) -> list[str]:
+    """The constant EPS and the function `divisor`, each only where the functions use it."""
+    divided = "divisor(" in functions
+    found = [EPS_LINE] if divided or re.search(r"\bEPS\b", functions) else []
+    return [*found, divisor] if divided else found
 
 
 def join(parts: list[str]) -> str:

@@ -1,7 +1,6 @@
 """Expressions to the statements of a function: common parts named once, long lines split, the same for every target."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from lossgen.codegen.dag import shared
 from lossgen.language.domain import enclosures
@@ -13,35 +12,29 @@ WIDTH = 100
 PROBABILITY = apply("sigmoid", variable("score"))
 
 
-@dataclass(frozen=True)
-class Target:
-    """What functions look like in a target.
+def signature(dialect: Dialect, name: str, parameters: Sequence[str], constants: Mapping[str, float]) -> str:
+    """The line with which a function begins, or the lines where one is too long; named constants are keywords."""
+    typed = [f"{parameter}: {dialect.tensor}" if dialect.tensor else parameter for parameter in parameters]
+    if constants:
+        typed.append("*")
+    typed += [f"{key}: float = {value!r}" if dialect.tensor else f"{key}={value!r}" for key, value in constants.items()]
+    end = f") -> {dialect.tensor}:" if dialect.tensor else "):"
+    line = f"def {name}({', '.join(typed)}{end}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"def {name}(", *(f"    {part}," for part in typed), end])
 
-    Attributes:
-        dialect: how it spells the operators.
-        tensor: type of scores and losses, "" where they are not annotated.
-        full: a tensor like the scores, from the text of a number.
-        zeros: zeros like the scores.
-        tensors_only: operators that take no plain number as an operand.
+
+def function(dialect: Dialect, head: str, about: str, expression: Expression) -> str:
+    """Source of a function that returns the value of a lowered expression, with the shape of `score`.
+
+    Args:
+        head: its signature.
+        about: its docstring.
     """
-
-    dialect: Dialect
-    tensor: str
-    full: Callable[[str], str]
-    zeros: str
-    tensors_only: frozenset[str] = frozenset()
-
-    def signature(self, name: str, parameters: tuple[str, ...]) -> str:
-        """The line with which a function begins."""
-        if not self.tensor:
-            return f"def {name}({', '.join(parameters)}):"
-        return f"def {name}({', '.join(f'{p}: {self.tensor}' for p in parameters)}) -> {self.tensor}:"
-
-
-def function(target: Target, name: str, parameters: tuple[str, ...], about: str, expression: Expression) -> str:
-    """Source of a function that returns the value of a lowered expression, with the shape of `score`."""
-    lines = [target.signature(name, parameters), f'    """{about}"""']
+    lines = [*head.split("\n"), f'    """{about}"""']
     intervals = enclosures(expression)
+    constants = {node.name for node in intervals}
     named: dict[Expression, Code] = {}
     common = shared(expression)
     if PROBABILITY in intervals and PROBABILITY not in common and expression != PROBABILITY:
@@ -50,17 +43,23 @@ def function(target: Target, name: str, parameters: tuple[str, ...], about: str,
     def code(node: Expression) -> Code:
         if node in named:
             return named[node]
+        if node.name:
+            return Code(node.name)
         if node.is_constant:
             return Code(repr(node.value), UNARY if node.value < 0.0 else ATOM, node.value)
         if node.is_variable:
             return Code(node.head)
         operands = [code(operand) for operand in node.operands]
-        if node.head in target.tensors_only:
-            operands = [
-                Code(target.full(text.text)) if operand.is_constant else text
-                for operand, text in zip(node.operands, operands, strict=True)
-            ]
-        return OPERATORS[node.head].emit(target.dialect, operands, [intervals[operand] for operand in node.operands])
+        enclosed = [intervals[operand] for operand in node.operands]
+        numbers = [not operand.variables() for operand in node.operands]
+        needed = dialect.needs_tensors(node.head, numbers, enclosed)
+        operands = [
+            Code(dialect.full(text.text))
+            if tensor and (text.number is None or node.head in dialect.tensors_only)
+            else text
+            for text, tensor in zip(operands, needed, strict=True)
+        ]
+        return OPERATORS[node.head].emit(dialect, operands, enclosed)
 
     def statements() -> list[str]:
         named.clear()
@@ -68,13 +67,15 @@ def function(target: Target, name: str, parameters: tuple[str, ...], about: str,
         for node in common:
             if node != expression:
                 name = "y_pred" if node == PROBABILITY else f"t{len(named)}"
+                while name in constants:
+                    name += "_"
                 found.append(f"    {name} = {code(node).text}")
                 named[node] = Code(name)
         result = code(expression).text
-        if expression.is_constant:
-            result = target.full(result)
+        if not expression.variables():
+            result = dialect.full(result)
         elif "score" not in expression.variables():
-            result += f" + {target.zeros}"
+            result += f" + {dialect.zeros}"
         return [*found, f"    return {result}"]
 
     while max(map(len, lines + statements())) > WIDTH and (part := _next_to_name(expression, common)):

@@ -4,31 +4,36 @@ The text is what a person would write for the formula: no guard that cannot act,
 sigmoids of the score in stable form. It imports nothing but torch.
 """
 
+from collections.abc import Iterator
+from string import Template
+
+from lossgen.codegen import classes
 from lossgen.codegen.docstring import MARKER, docstring
-from lossgen.codegen.parts import EPS_LINE, body_of, check_free, join, role_functions
-from lossgen.codegen.statements import Target
+from lossgen.codegen.parts import Parts, body_of, check_names, guards, join, loss_parts
 from lossgen.language.emission import ATOM, Dialect
 from lossgen.language.loss import Loss
-from lossgen.language.lower import lower_loss
 
 __all__ = ["MARKER", "RESERVED", "body_of", "emit_torch"]
 
-RESERVED = frozenset({"torch", "nn", "F", "Tensor", "EPS", "warnings", "divisor", "real", "fake", "generator", "loss"})
+TITLE = "a GAN loss for PyTorch, in one file."
+RESERVED = frozenset(
+    {"torch", "nn", "F", "Tensor", "EPS", "warnings", "divisor", "real", "fake", "generator", "generator_real", "loss"}
+)
 _FUNCTIONS = {
-    **{name: f"torch.{name}" for name in ("abs", "exp", "log", "sqrt", "square", "sigmoid", "tanh", "sin", "cos")},
-    **{name: f"F.{name}" for name in ("relu", "softplus", "logsigmoid")},
-    "min": "torch.minimum",
-    "max": "torch.maximum",
+    **{
+        name: f"torch.{name}({{}})" for name in ("abs", "exp", "log", "sqrt", "square", "sigmoid", "tanh", "sin", "cos")
+    },
+    **{name: f"F.{name}({{}})" for name in ("relu", "softplus", "logsigmoid")},
+    "min": "torch.minimum({})",
+    "max": "torch.maximum({})",
 }
-TORCH = Target(
-    Dialect(
-        _FUNCTIONS,
-        at_least=lambda code, bound: f"{code.inside(ATOM)}.clamp(min={bound})",
-        at_most=lambda code, bound: f"{code.inside(ATOM)}.clamp(max={bound})",
-    ),
-    tensor="Tensor",
+TORCH = Dialect(
+    _FUNCTIONS,
+    at_least=lambda code, bound: f"{code.inside(ATOM)}.clamp(min={bound})",
+    at_most=lambda code, bound: f"{code.inside(ATOM)}.clamp(max={bound})",
     full=lambda number: f"torch.full_like(score, {number})",
     zeros="torch.zeros_like(score)",
+    tensor="Tensor",
     tensors_only=frozenset({"min", "max"}),
 )
 
@@ -37,82 +42,92 @@ def emit_torch(loss: Loss) -> str:
     """Source text of a Python file with the loss as functions and as an `nn.Module` called `loss.name`.
 
     Raises:
-        InputError: the name would hide something that the module uses, or a constant part is not finite.
+        InputError: a name would hide something that the module uses, or a constant part is not finite.
     """
-    check_free(loss.name, RESERVED)
-    functions = "\n\n\n".join(role_functions(TORCH, loss, lower_loss(loss)))
-    uses = [name for name in ("F.", "EPS", "divisor(") if name in functions]
-    parts = [docstring(loss, "a GAN loss for PyTorch, in one file."), _imports("F." in uses)]
-    if "EPS" in uses or "divisor(" in uses:
-        parts.append(EPS_LINE)
-    if "divisor(" in uses:
-        parts.append(_DIVISOR)
-    parts += [functions, _CLASS.replace("CLASS_NAME", loss.name)]
-    return join(parts)
+    check_names(loss, RESERVED)
+    parts = loss_parts(TORCH, loss)
+    imports = ["import warnings", "", "import torch", "from torch import Tensor, nn"]
+    if "F." in parts.source:
+        imports.insert(3, "import torch.nn.functional as F")
+    text = [docstring(loss, TITLE), "\n".join(imports), *guards(parts.source, _DIVISOR), parts.source]
+    return join([*text, _class(loss, parts)])
 
 
-def _imports(functional: bool) -> str:
-    lines = ["import warnings", "", "import torch"]
-    if functional:
-        lines.append("import torch.nn.functional as F")
-    return "\n".join([*lines, "from torch import Tensor, nn"])
+def _class(loss: Loss, parts: Parts) -> str:
+    constants = [f"{name}: float = {value!r}" for name, value in loss.constants.items()]
+    return Template(_CLASS).substitute(
+        name=loss.name,
+        about=_ABOUT if "loss" in parts else _ABOUT_OF_BATCHES,
+        arguments=classes.indent([*_ARGUMENTS, *classes.argument_lines(loss)]),
+        attributes=classes.indent(classes.attribute_lines(loss), 4),
+        signature=classes.init(['reduction: str = "mean"', 'input: str = "score"'], constants, " -> None"),
+        constants=classes.added(classes.constant_lines(loss)),
+        forward=classes.indent(_forward(loss, parts)),
+        discriminator=classes.indent(_discriminator(parts)),
+        generator=classes.indent(_generator(loss, parts)),
+        shown="".join(f", {name}={{self.{name}!r}}" for name in loss.constants),
+        over_scales=_OVER_BATCHES if classes.compares(parts) else _OVER_SCALES,
+    )
 
+
+def _forward(loss: Loss, parts: Parts) -> Iterator[str]:
+    if "loss" not in parts:
+        yield '"""Not defined for this loss: it looks at real and generated images together."""'
+        yield "raise TypeError("
+        yield f'    "{loss.name} looks at real and generated images together: in place of criterion(score, target) "'
+        yield '    "call discriminator_loss(real_score, fake_score) and generator_loss(fake_score, real_score)"'
+        yield ")"
+        return
+    yield '"""Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""'
+    yield "self._check(score)"
+    yield ""
+    yield "def of(s):"
+    y_real = "torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s)"
+    if parts["loss"].constants:
+        yield f"    y_real = {y_real}"
+        y_real = "y_real"
+    yield f"    return {parts['loss'].called(f's, {y_real}', (), 'self.{}')}"
+    yield ""
+    yield "return self._over_scales(of, score)"
+
+
+def _discriminator(parts: Parts) -> Iterator[str]:
+    yield from classes.docstring_lines(
+        'Loss of real plus loss of fake; with reduction "none" the pair (real, fake).',
+        classes.MEANS if parts["real"].means or parts["fake"].means else "",
+    )
+    yield from classes.discriminator_lines(parts, "self._check")
+    yield 'return (of_real, of_fake) if self.reduction == "none" else of_real + of_fake'
+
+
+def _generator(loss: Loss, parts: Parts) -> Iterator[str]:
+    yield from classes.docstring_lines(*classes.about_generator(parts))
+    both = 'return (of_fake, of_real) if self.reduction == "none" else of_fake + of_real'
+    yield from classes.generator_lines(loss, parts, both, "self._check")
+
+
+_ARGUMENTS = (
+    'reduction: "mean", "sum", or "none" for the loss of every element.',
+    'input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.',
+)
 
 _DIVISOR = '''\
 def divisor(b: Tensor) -> Tensor:
     """±max(|b|, EPS), with the sign of b."""
     return torch.where(b < 0.0, b.clamp(max=-EPS), b.clamp(min=EPS))'''
 
-_CLASS = '''\
-class CLASS_NAME(nn.Module):
-    """CLASS_NAME on raw discriminator scores.
-
-    Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
+_ABOUT = """\
+Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
     of tensors (one a discriminator scale), which gives the mean over the list. float16 and bfloat16 scores are
-    computed in float32.
+    computed in float32."""
 
-    Args:
-        reduction: "mean", "sum", or "none" for the loss of every element.
-        input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.
-    """
+_ABOUT_OF_BATCHES = """\
+The loss of an image depends on the scores of the whole batch, so that there is no criterion(score, target): call
+    discriminator_loss and generator_loss. Scores may have any shape, or be a list of tensors (one a discriminator
+    scale), which gives the mean over the list. float16 and bfloat16 scores are computed in float32."""
 
-    needs_real = False  # generator_loss makes no use of the real scores
-
-    def __init__(self, reduction: str = "mean", input: str = "score") -> None:
-        super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-        if input not in ("score", "probability"):
-            raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
-        self.reduction = reduction
-        self.input = input
-        self._unchecked_calls = 10 if input == "score" else 0
-        self._reached_half = False
-
-    def forward(self, score, target):
-        """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
-        self._check(score)
-
-        def of(s):
-            return loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s))
-
-        return self._over_scales(of, score)
-
-    def discriminator_loss(self, real_score, fake_score):
-        """Loss of real plus loss of fake; with reduction "none" the pair (real, fake)."""
-        self._check(real_score, fake_score)
-        of_real, of_fake = self._over_scales(real, real_score), self._over_scales(fake, fake_score)
-        return (of_real, of_fake) if self.reduction == "none" else of_real + of_fake
-
-    def generator_loss(self, fake_score, real_score=None):
-        """Loss of the generator for the scores of its images."""
-        self._check(fake_score)
-        return self._over_scales(generator, fake_score)
-
-    def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}, input={self.input!r}"
-
-    def _over_scales(self, function, score):
+_OVER_SCALES = """\
+def _over_scales(self, function, score):
         if isinstance(score, (list, tuple)):
             losses = [self._over_scales(function, scale) for scale in score]
             return losses if self.reduction == "none" else sum(losses) / len(losses)
@@ -121,7 +136,57 @@ class CLASS_NAME(nn.Module):
         if self.input == "probability":
             score = torch.logit(score, eps=1e-7)
         value = function(score)
+        return value.mean() if self.reduction == "mean" else value.sum() if self.reduction == "sum" else value"""
+
+_OVER_BATCHES = """\
+def _over_scales(self, function, *scores):
+        if isinstance(scores[0], (list, tuple)):
+            losses = [self._over_scales(function, *scales) for scales in zip(*scores, strict=True)]
+            return losses if self.reduction == "none" else sum(losses) / len(losses)
+        value = function(*map(self._raw, scores))
         return value.mean() if self.reduction == "mean" else value.sum() if self.reduction == "sum" else value
+
+    def _raw(self, score):
+        if score.dtype in (torch.float16, torch.bfloat16):
+            score = score.float()
+        return torch.logit(score, eps=1e-7) if self.input == "probability" else score"""
+
+_CLASS = '''\
+class $name(nn.Module):
+    """$name on raw discriminator scores.
+
+    $about
+
+    Args:
+        $arguments
+    """
+
+    $attributes
+
+    $signature
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+        if input not in ("score", "probability"):
+            raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
+        self.reduction = reduction
+        self.input = input$constants
+        self._unchecked_calls = 10 if input == "score" else 0
+        self._reached_half = False
+
+    def forward(self, score, target):
+        $forward
+
+    def discriminator_loss(self, real_score, fake_score):
+        $discriminator
+
+    def generator_loss(self, fake_score, real_score=None):
+        $generator
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, input={self.input!r}$shown"
+
+    $over_scales
 
     def _check(self, *scores) -> None:
         """Warn once when the first 10 eager calls look like probabilities: all in [0, 1], and not all below one half.
@@ -139,7 +204,7 @@ class CLASS_NAME(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "CLASS_NAME takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
+                    "$name takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
                     " sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )

@@ -30,23 +30,52 @@ class Code:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a target spells the operators. Infix symbols, powers and literals are Python's in every target.
+    """How a target spells what the operators need. Infix symbols, powers and numbers are Python's in every target.
 
     Attributes:
-        functions: what is called for an operator, by the operator's name.
+        functions: template of the call by operator, "{}" where the operands go.
         at_least: the text of max(x, bound), from the code of x and the text of the bound.
         at_most: the text of min(x, bound).
-        guarded: ±max(|x|, EPS) with the sign of x, from the code of x.
+        full: the text of a tensor like the scores that holds a number, from the number's text.
+        zeros: the text of zeros like the scores.
+        tensor: type of scores and losses in signatures, "" where they are not annotated.
+        tensors_only: operators of which no operand may be a plain number.
+        numbers: whether functions take plain numbers and compute them in float64.
     """
 
     functions: Mapping[str, str]
     at_least: Callable[[Code, str], str]
     at_most: Callable[[Code, str], str]
-    guarded: Callable[[Code], str] = lambda code: f"divisor({code.text})"
+    full: Callable[[str], str]
+    zeros: str
+    tensor: str = ""
+    tensors_only: frozenset[str] = frozenset()
+    numbers: bool = False
 
     def call(self, name: str, *args: Code) -> Code:
         """The operator `name` as a call."""
-        return Code(f"{self.functions[name]}({', '.join(arg.text for arg in args)})")
+        return Code(self.functions[name].format(", ".join(arg.text for arg in args)))
+
+    def guarded(self, code: Code) -> str:
+        """±max(|x|, EPS) with the sign of x: a call of a function that the file defines where it is used."""
+        return f"divisor({code.text})"
+
+    def needs_tensors(self, name: str, numbers: Sequence[bool], intervals: Sequence[Interval]) -> Sequence[bool]:
+        """Which operands that are plain numbers until the file runs must be made tensors, for the operator's text.
+
+        Args:
+            numbers: which operands are numbers.
+            intervals: their enclosures; an operand that needs no guard may stay a number.
+        """
+        if name in self.tensors_only:
+            return numbers
+        if self.numbers or name in ("add", "sub", "mul", "neg", "int_pow"):
+            return [False] * len(numbers)
+        if name == "div":
+            return [False, numbers[1] and intervals[1].lo < EPS and intervals[1].hi > -EPS]
+        if name == "real_pow":
+            return [numbers[0] and intervals[0].lo < EPS, False]
+        return numbers if all(numbers) else [False] * len(numbers)
 
 
 Emit = Callable[[Dialect, Sequence[Code], Sequence[Interval]], Code]
@@ -117,3 +146,11 @@ def exp(dialect: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -
 
 def neg(_: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
     return Code(f"-{args[0].inside(UNARY)}", UNARY)
+
+
+def bce_with_logits(dialect: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
+    """Binary cross-entropy of a score and a target, in one call where the target has one."""
+    if "bce_with_logits" in dialect.functions:
+        return dialect.call("bce_with_logits", *args)
+    score, goal = args
+    return Code(f"{dialect.call('softplus', score).text} - {score.inside(PRODUCT)} * {goal.inside(UNARY)}", SUM)

@@ -1,0 +1,124 @@
+"""Lines of an emitted class that do not depend on the library: its constants, its attributes, what a role is called on.
+
+All are given without the indentation of the place where they stand.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from lossgen.codegen.parts import OWN, Parts, over_scales
+from lossgen.language.domain import tunable
+from lossgen.language.loss import GENERATOR_REAL, Loss
+
+EPS = "1e-8"
+WIDTH = 112
+"""Characters of a line inside a method, without its indentation."""
+MEANS = "Batch means are taken over the scores given, scale by scale; gradients flow through them, too."
+
+
+def indent(lines: Iterable[str], spaces: int = 8) -> str:
+    """The lines as one text for a place that is indented itself."""
+    return "\n".join(" " * spaces + line if line else "" for line in lines).lstrip(" ")
+
+
+def added(lines: Iterable[str], spaces: int = 8) -> str:
+    """The lines as one text that follows a line of the same depth."""
+    return "".join(f"\n{' ' * spaces}{line}" for line in lines)
+
+
+def init(parameters: list[str], constants: list[str], end: str = "") -> str:
+    """The signature of __init__, for a place that is indented by 4."""
+    everything = ["self", *parameters, *(["*", *constants] if constants else [])]
+    line = f"def __init__({', '.join(everything)}){end}:"
+    if len(line) <= WIDTH + 4:
+        return line
+    return indent(["def __init__(", *(f"    {part}," for part in everything), f"){end}:"], 4)
+
+
+def docstring_lines(first: str, more: str = "") -> Iterator[str]:
+    """A method's docstring of one sentence, or of two paragraphs."""
+    if not more:
+        yield f'"""{first}"""'
+    else:
+        yield from (f'"""{first}', "", more, '"""')
+
+
+def argument_lines(loss: Loss) -> Iterator[str]:
+    """What the class's docstring says of the named constants."""
+    for name, value in loss.constants.items():
+        yield f"{name}: a constant of the loss; {_allowed(value)}."
+
+
+def attribute_lines(loss: Loss) -> Iterator[str]:
+    """Class attributes that tell a training loop what the loss asks for."""
+    if loss.needs_real:
+        yield "needs_real = True  # generator_loss takes the real scores, too"
+    else:
+        yield "needs_real = False  # generator_loss makes no use of the real scores"
+    if loss.needs:
+        yield f"recommended = {json.dumps(dict(loss.needs))}  # to train the discriminator with; no part of this file"
+
+
+def constant_lines(loss: Loss) -> Iterator[str]:
+    """Lines of __init__ that check the named constants and keep them."""
+    for name, value in loss.constants.items():
+        yield f"if not {_condition(name, value)}:"
+        yield f'    raise ValueError(f"{name} must be {_allowed(value)}, not {{{name}!r}}")'
+    for name in loss.constants:
+        yield f"self.{name} = float({name})"
+
+
+def discriminator_lines(parts: Parts, check: str = "", mean: str = "{}.mean()") -> Iterator[str]:
+    """Lines that leave the discriminator's losses in of_real and of_fake."""
+    if check:
+        yield f"{check}(real_score, fake_score)"
+    real, fake = (over_scales(parts[role], WIDTH - 10, mean=mean) for role in ("real", "fake"))
+    if parts["real"].is_plain and parts["fake"].is_plain:
+        yield f"of_real, of_fake = {real}, {fake}"
+    else:
+        yield from f"of_real = {real}".split("\n")
+        yield from f"of_fake = {fake}".split("\n")
+
+
+def about_generator(parts: Parts) -> tuple[str, str]:
+    """First sentence and further paragraph of generator_loss's docstring."""
+    has_real, means = GENERATOR_REAL in parts, parts["generator"].means
+    if not has_real:
+        return "Loss of the generator for the scores of its images.", MEANS if means else ""
+    first = 'Loss for generated images plus loss for real ones; with reduction "none" the pair (fake, real).'
+    return first, MEANS if means + parts[GENERATOR_REAL].means else ""
+
+
+def generator_lines(loss: Loss, parts: Parts, both: str, check: str = "", mean: str = "{}.mean()") -> Iterator[str]:
+    """Lines of generator_loss behind its docstring; `both` is the one that returns of_fake and of_real."""
+    if loss.needs_real:
+        yield "if real_score is None:"
+        yield f'    raise ValueError("{loss.name} needs the real scores, too: generator_loss(fake_score, real_score)")'
+    if check:
+        yield f"{check}(fake_score, real_score)" if loss.needs_real else f"{check}(fake_score)"
+    of_fake = over_scales(parts["generator"], WIDTH - 10, mean=mean)
+    if GENERATOR_REAL not in parts:
+        yield from f"return {of_fake}".split("\n")
+        return
+    yield from f"of_fake = {of_fake}".split("\n")
+    yield from f"of_real = {over_scales(parts[GENERATOR_REAL], WIDTH - 10, mean=mean)}".split("\n")
+    yield both
+
+
+def compares(parts: Parts) -> bool:
+    """Whether a role's function is called on the scores of real and of generated images at once."""
+    return any(len(part.scores) > 1 for name, part in parts.by_name.items() if name in OWN)
+
+
+def _allowed(value: float) -> str:
+    interval = tunable(value)
+    if interval.lo > 0.0:
+        return f"a finite number, at least {EPS}"
+    return f"a finite number, at most -{EPS}" if interval.hi < 0.0 else "a finite number"
+
+
+def _condition(name: str, value: float) -> str:
+    interval = tunable(value)
+    if interval.lo > 0.0:
+        return f'{EPS} <= {name} < float("inf")'
+    return f'-float("inf") < {name} <= -{EPS}' if interval.hi < 0.0 else f'abs({name}) < float("inf")'
