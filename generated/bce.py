@@ -11,12 +11,19 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = -\left(y \cdot \log\left(p\right) + \left(1 - y\right) \cdot \log\left(1 - p\right)\right)
 
-Its card, for scores from -8 to 8 (p is where gradient descent on the score ends)::
+Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
+is below 1 % of the steepest::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest
-    real              0.9997         -0.99       -0.5      -0.01          1
-    fake              0.0003          0.01        0.5       0.99          1
-    generator         0.9997         -0.99       -0.5      -0.01          1
+                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
+    real              0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
+    fake              0.0003          0.01        0.5       0.99          1  yes     s < -4.6
+    generator         0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
+
+    settling gap          0.9993; real settles at 1
+    proper scoring rule   yes
+    weight to match BCE   discriminator 1, generator 1 (slopes at p=0.5)
+    elementwise           yes
+    finite in             float64, float32, float16, bfloat16
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

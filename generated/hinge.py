@@ -15,12 +15,19 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
     L_\mathrm{fake} = \max\left(0, 1 + s\right)
     L_\mathrm{generator} = -s
 
-Its card, for scores from -8 to 8 (p is where gradient descent on the score ends)::
+Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
+is below 1 % of the steepest::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest
-    real              0.7311            -1         -1         -0          1
-    fake              0.2689             0          1          1          1
-    generator         0.9997            -1         -1         -1          1
+                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
+    real              0.7311            -1         -1          0          1  yes     s > 1.0
+    fake              0.2689             0          1          1          1  yes     s < -1.0
+    generator         0.9997            -1         -1         -1          1  yes     –
+
+    settling gap          0.4621; real does not settle at 1
+    proper scoring rule   no: where 0.95 of the images are real, the best answer is p = 0.73
+    weight to match BCE   discriminator 0.5, generator 0.5 (slopes at p=0.5)
+    elementwise           yes
+    finite in             float64, float32, float16, bfloat16
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

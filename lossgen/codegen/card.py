@@ -100,8 +100,8 @@ def card(loss: Loss) -> Card:
     values, gradients = values_and_gradients(list(lowered.roles.values()), scores)
     fine, n = gradients[:, : len(FINE)], len(FINE) + len(FAR)
     on_grid = fine[:, :: (len(FINE) - 1) // (len(GRID) - 1)]
-    sound = np.isfinite(values).all(axis=1) & np.isfinite(gradients).all(axis=1)
-    finite = dict(zip(names, map(bool, sound.tolist()), strict=True))
+    sound = np.all(np.isfinite(values) & np.isfinite(gradients), axis=1)
+    finite = dict(zip(names, [bool(s) for s in sound], strict=True))
     rows = dict(zip(names, fine, strict=True))
     slopes = {name: tuple(map(float, gradient[n:])) for name, gradient in zip(names, gradients, strict=True)}
     elementwise = not loss.variables() & set(BATCH_TERMS)
