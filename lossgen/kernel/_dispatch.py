@@ -183,6 +183,21 @@ def d_logsigmoid(a: float) -> float:
 
 
 @njit(error_model="numpy")
+def bce_with_logits(a: float, b: float) -> float:
+    return (a * (1.0 - b) if a > 0.0 else -a * b) + math.log1p(math.exp(-abs(a)))
+
+
+@njit(error_model="numpy")
+def d_bce_with_logits_a(a: float, b: float) -> float:
+    return sigmoid(a) - b
+
+
+@njit(error_model="numpy")
+def d_bce_with_logits_b(a: float, b: float) -> float:
+    return -a
+
+
+@njit(error_model="numpy")
 def tanh(a: float) -> float:
     return math.tanh(a)
 
@@ -402,6 +417,12 @@ def values(codes, constants, offsets, stack, scores, targets, out):
                         b = v[top, j]
                         v[top - 1, j] = maximum(a, b)
                     top -= 1
+                elif op == 22:  # bce_with_logits
+                    for j in range(n):
+                        a = v[top - 1, j]
+                        b = v[top, j]
+                        v[top - 1, j] = bce_with_logits(a, b)
+                    top -= 1
             for j in range(n):
                 out[i, start + j] = v[0, j]
 
@@ -560,6 +581,13 @@ def values_and_gradients(codes, constants, offsets, stack, scores, targets, out,
                         b = v[top, j]
                         v[top - 1, j] = maximum(a, b)
                         d[top - 1, j] = d_maximum_a(a, b) * d[top - 1, j] + d_maximum_b(a, b) * d[top, j]
+                    top -= 1
+                elif op == 22:  # bce_with_logits
+                    for j in range(n):
+                        a = v[top - 1, j]
+                        b = v[top, j]
+                        v[top - 1, j] = bce_with_logits(a, b)
+                        d[top - 1, j] = d_bce_with_logits_a(a, b) * d[top - 1, j] + d_bce_with_logits_b(a, b) * d[top, j]
                     top -= 1
             for j in range(n):
                 out[i, start + j] = v[0, j]

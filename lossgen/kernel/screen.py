@@ -75,10 +75,10 @@ class Screening:
 
 
 def screen(losses: Sequence[LoweredLoss]) -> list[Screening]:
-    """Judge lowered losses, all in one call of the kernel."""
+    """Judge lowered losses, all in one call of the kernel; those with batch terms where the means are 0."""
     if not losses:
         return []
-    population = encode([loss.roles[role] for loss in losses for role in ROLES])
+    population = encode([loss.roles[role] for loss in (each.at_means() for each in losses) for role in ROLES])
     value, gradient = values_and_gradients(population, np.concatenate([GRID, FAR]))
     n = len(GRID)
     return [_judge(value[i : i + 3], gradient[i : i + 3], n) for i in range(0, 3 * len(losses), 3)]

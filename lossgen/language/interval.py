@@ -146,3 +146,14 @@ def increasing(f: Callable[[float], float], below: float, above: float) -> Calla
         return Interval(at(a.lo), at(a.hi))
 
     return rule
+
+
+def bce_with_logits(a: Interval, t: Interval) -> Interval:
+    """a * (1 - t) or -a * t, by the sign of a, plus log(1 + exp(-|a|)): linear in each operand on either side of 0."""
+    linear = [_times(x, 1.0 - y) if x > 0.0 else -_times(x, y) for x in (a.lo, a.hi) for y in (t.lo, t.hi)]
+    away = absolute(a)
+    return add(_hull(*linear, *([0.0] if 0.0 in a else [])), Interval(_log1p_exp(-away.hi), _log1p_exp(-away.lo)))
+
+
+def _log1p_exp(x: float) -> float:
+    return math.log1p(math.exp(x))

@@ -1,7 +1,8 @@
 """The stable form that kernel and emitters share.
 
 Lowering is part of the language's definition. It says what y_pred is (sigmoid(score), not clipped), that log(y_pred)
-and log(1 - y_pred) *are* logsigmoid(±score), without a guard, and which of its two forms a power has. It also folds
+and log(1 - y_pred) *are* logsigmoid(±score), without a guard, and which of its two forms a power has. Binary
+cross-entropy, however it is written, becomes the one operator that every framework has for it. It also folds
 constants, so that no operator is left with constant operands only, unless they have names: those stay to be tuned,
 and as exponents they are real ones. The target is put in afterwards, so that a loss means the same whether its target
 is a number or a tensor.
@@ -33,13 +34,17 @@ class LoweredLoss:
         roles: expression in `score` and the batch means, by role.
         label: expression in `score` and `y_real`; for a role-form loss y_real·real + (1 - y_real)·fake, and None
             where these compare the images of a batch with each other.
+        has_batch_terms: whether a role looks at a batch mean.
     """
 
     roles: Mapping[str, Expression]
     label: Expression | None
+    has_batch_terms: bool = False
 
     def at_means(self, mean_real: float = 0.0, mean_fake: float = 0.0) -> "LoweredLoss":
         """The loss with numbers in place of the batch means: roles in `score` alone."""
+        if not self.has_batch_terms:
+            return self
         means = {"mean_real": mean_real, "mean_fake": mean_fake}
         return LoweredLoss({role: put(e, means) for role, e in self.roles.items()}, self.label)
 
@@ -55,15 +60,16 @@ def lower_loss(loss: Loss) -> LoweredLoss:
         real, fake = (at_target(label, target) for target in (REAL_TARGET, FAKE_TARGET))
         return LoweredLoss({"real": real, "fake": fake, "generator": real}, label)
     roles = {role: lower(expression) for role, expression in loss.clauses.items()}
+    has_batch_terms = bool(loss.variables() & set(BATCH_TERMS))
     if (roles["real"].variables() | roles["fake"].variables()) & set(BATCH_TERMS):
-        return LoweredLoss(roles, None)
+        return LoweredLoss(roles, None, has_batch_terms)
     y_real = variable("y_real")
     label = apply(
         "add",
         apply("mul", y_real, roles["real"]),
         apply("mul", apply("sub", constant(1.0), y_real), roles["fake"]),
     )
-    return LoweredLoss(roles, label.map(fold))
+    return LoweredLoss(roles, label.map(fold), has_batch_terms)
 
 
 def lower(expression: Expression) -> Expression:
@@ -97,7 +103,45 @@ def _lower_node(node: Expression) -> Expression:
         return _COMPLEMENT
     if node.head == "log" and node.operands[0] in (_PROBABILITY, _COMPLEMENT):
         return apply("logsigmoid", *node.operands[0].operands)
+    if node.head == "neg" and node.operands[0].head == "logsigmoid":
+        return apply("softplus", fold(apply("neg", *node.operands[0].operands)))
+    if node.head in ("add", "sub"):
+        return _cross_entropy(node) or node
     return node
+
+
+def _cross_entropy(node: Expression) -> Expression | None:
+    """±(t·logsigmoid(x) + (1 - t)·logsigmoid(-x)), for a target t, as the one operator that frameworks have for it."""
+    left, right = node.operands
+    one, other = _weighted_log(left), _weighted_log(right)
+    if one is None or other is None:
+        return None
+    sign = one[0]
+    if other[0] != (sign if node.head == "add" else -sign):
+        return None
+    for (_, t, x), (_, rest, opposite) in ((one, other), (other, one)):
+        mirrored = opposite == fold(apply("neg", x))
+        if mirrored and rest == apply("sub", constant(1.0), t) and t.variables() == {"y_real"}:
+            loss = apply("bce_with_logits", x, t)
+            return loss if sign < 0 else apply("neg", loss)
+    return None
+
+
+def _weighted_log(node: Expression) -> tuple[int, Expression, Expression] | None:
+    """Sign, weight and x of a term ±weight·logsigmoid(x), None for any other term."""
+    sign = 1
+    if node.head == "neg":
+        sign, node = -1, node.operands[0]
+    if node.head != "mul":
+        return None
+    for weight, log in (node.operands, node.operands[::-1]):
+        if log.head == "logsigmoid":
+            if weight.head == "neg":
+                sign, weight = -sign, weight.operands[0]
+            return sign, weight, log.operands[0]
+        if log.head == "softplus":  # it is -logsigmoid(-x)
+            return -sign, weight, fold(apply("neg", *log.operands))
+    return None
 
 
 def _lower_power(base: Expression, exponent: Expression) -> Expression:
@@ -149,11 +193,21 @@ def _without_neutral(node: Expression) -> Expression:
             return left
         case "div" if left == zero:
             return zero if _cannot_overflow(right) else node
+        case "bce_with_logits" if right.is_number:
+            return _at_number(left, right.value)
         case "int_pow" if right == one:
             return left
         case "int_pow" if right == zero:
             return one if _cannot_overflow(left) else node
     return node
+
+
+def _at_number(score: Expression, target: float) -> Expression:
+    """Binary cross-entropy for one target: of a score for 0, of its negative for 1, between them for others."""
+    if target in (FAKE_TARGET, REAL_TARGET):
+        return apply("softplus", score if target == FAKE_TARGET else fold(apply("neg", score)))
+    rest = apply("mul", constant(target), score)
+    return fold(apply("sub", apply("softplus", score), rest))
 
 
 def _cannot_overflow(expression: Expression) -> bool:

@@ -150,6 +150,11 @@ _ROWS = (
         "max", 2, total.maximum, (total.d_maximum_a, total.d_maximum_b), interval.maximum, call("max"),
         r"\max\left({0}, {1}\right)", lambda s, a, b: s.Max(a, b), commutative=True,
     ),
+    Operator(
+        "bce_with_logits", 2, total.bce_with_logits, (total.d_bce_with_logits_a, total.d_bce_with_logits_b),
+        interval.bce_with_logits, emission.bce_with_logits, r"\operatorname{{BCE}}\left({0}, {1}\right)",
+        lambda s, a, b: s.log(1 + s.exp(a)) - a * b, surface=False,
+    ),
 )  # fmt: skip
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType({row.name: row for row in _ROWS})

@@ -156,6 +156,18 @@ def d_logsigmoid(a: float) -> float:
     return sigmoid(-a)
 
 
+def bce_with_logits(a: float, b: float) -> float:
+    return (a * (1.0 - b) if a > 0.0 else -a * b) + math.log1p(math.exp(-abs(a)))
+
+
+def d_bce_with_logits_a(a: float, b: float) -> float:
+    return sigmoid(a) - b
+
+
+def d_bce_with_logits_b(a: float, b: float) -> float:
+    return -a
+
+
 def tanh(a: float) -> float:
     return math.tanh(a)
 

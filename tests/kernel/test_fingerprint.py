@@ -75,10 +75,22 @@ def test_discriminator_and_generator_are_normalised_apart() -> None:
     assert mark(changed(hinge, 3.0, 0.0, ("generator",)), scale_free=False) != mark(hinge, scale_free=False)
 
 
-def test_zoo_losses_differ() -> None:
+ALIASES = {"non_saturating", "logistic"}
+"""They train as binary cross-entropy does."""
+
+
+def test_zoo_losses_differ_but_for_the_aliases() -> None:
     marks = {name: mark(loss) for name, loss in ZOO.items()}
-    assert len(set(marks.values())) == len(ZOO)
-    assert mark(parse_loss("square(y_pred - y_real)")) not in marks.values()
+    assert {name for name, found in marks.items() if found == marks["bce"]} == {
+        "bce", *ALIASES, "relativistic_average"  # which is cross-entropy where the batch means are 0
+    }  # fmt: skip
+    assert len(set(marks.values())) == len(ZOO) - 3
+    assert mark(parse_loss("square(y_pred - y_real)")) == marks["lsgan_sigmoid"]
+
+
+@pytest.mark.parametrize("name", sorted(ALIASES))
+def test_an_alias_has_the_fingerprint_of_what_it_is_an_alias_of(name: str) -> None:
+    assert mark(ZOO[name], scale_free=False) == mark(ZOO["bce"], scale_free=False)
 
 
 def test_bce_and_its_role_form_twin_are_one() -> None:

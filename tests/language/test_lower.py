@@ -219,3 +219,33 @@ def test_tuned_constants_stay_in_their_enclosures(loss: Loss, factor: float) -> 
             interval = intervals[before]
             slack = 1e-9 * max(1.0, abs(value)) if math.isfinite(value) else 0.0
             assert math.isnan(value) or interval.lo - slack <= value <= interval.hi + slack
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-(y_real * log(y_pred) + (1 - y_real) * log(1 - y_pred))", "bce_with_logits(score, y_real)"),
+        ("-y_real * log(y_pred) - (1 - y_real) * log(1 - y_pred)", "bce_with_logits(score, y_real)"),
+        ("-(log(1 - y_pred) * (1 - y_real) + log(y_pred) * y_real)", "bce_with_logits(score, y_real)"),
+        ("log(1 - y_pred) * (1 - y_real) + log(y_pred) * y_real", "-bce_with_logits(score, y_real)"),
+        ("y_real * softplus(-score) + (1 - y_real) * softplus(score)", "bce_with_logits(score, y_real)"),
+        ("y_real * softplus(-sin(score)) + (1 - y_real) * softplus(sin(score))", "bce_with_logits(sin(score), y_real)"),
+        ("y_real * log(y_pred) - (1 - y_real) * log(y_pred)", "y_real * logsigmoid(score) - (1 - y_real) * logsigmoid(score)"),  # noqa: E501
+        ("y_real * tanh(y_pred) + (1 - y_real) * log(y_pred)", "y_real * tanh(sigmoid(score)) + (1 - y_real) * logsigmoid(score)"),  # noqa: E501
+        ("-log(y_pred)", "softplus(-score)"),
+        ("-log(1 - y_pred)", "softplus(score)"),
+    ],
+)  # fmt: skip
+def test_cross_entropy_is_one_operator(text: str, expected: str) -> None:
+    label = parse_loss(text).label
+    assert label is not None
+    assert to_text(lower(label)) == expected
+
+
+@given(st.floats(-30.0, 30.0), st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0, 2.0]))
+def test_cross_entropy_at_a_number_is_what_it_is_at_a_target(score: float, target: float) -> None:
+    label = parse_loss("-(y_real * log(y_pred) + (1 - y_real) * log(1 - y_pred))").label
+    assert label is not None
+    lowered = lower(label)
+    whole = total_value(lowered, score, target)
+    assert total_value(at_target(lowered, target), score, math.nan) == pytest.approx(whole, rel=1e-12, abs=1e-12)
