@@ -43,6 +43,7 @@ class Options(BaseModel):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay rate of the gradient's square")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="decay a step of the generator's running mean")
+    recommended: bool = Field(True, description="apply the regularisers that a loss asks for")
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
 
 
@@ -60,7 +61,7 @@ class DCGAN:
 
     options = Options
     objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
-    scale_free = True  # Adam, and nothing beside the adversarial loss
+    scale_free = True  # Adam, and nothing beside the adversarial loss of those that are searched
     sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
 
     def __init__(self, options: BaseModel) -> None:
@@ -102,7 +103,7 @@ class DCGAN:
         )
         return Setting(
             architecture, chosen.batch_size, chosen.lr_generator, chosen.lr_discriminator,
-            (chosen.beta1, chosen.beta2), chosen.ema_decay,
+            (chosen.beta1, chosen.beta2), chosen.ema_decay, chosen.recommended,
         )  # fmt: skip
 
 
@@ -158,7 +159,9 @@ def main() -> None:
         click.echo("wrote " + "\n      ".join(map(str, written)))
 
     for name, field in reversed(Options.model_fields.items()):
-        command = click.option(f"--{name.replace('_', '-')}", default=field.default, help=field.description)(command)
+        flag = name.replace("_", "-")
+        flag = f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}"
+        command = click.option(flag, default=field.default, help=field.description)(command)
     try:
         command(standalone_mode=True)
     except InputError as error:

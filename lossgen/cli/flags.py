@@ -53,7 +53,11 @@ def _runner_flags(name: str, params: Sequence[click.Parameter]) -> list[click.Op
             raise InputError(f"runner {found.path}: its option {field} clashes with lossgen's own flag; rename it")
         default = info.get_default(call_default_factory=True)
         about = f"{found.name}: {info.description or 'see the runner'} [default: {default}]"
-        flags.append(click.Option([f"--{field.replace('_', '-')}", field], default=None, metavar="VALUE", help=about))
+        flag = field.replace("_", "-")
+        if info.annotation is bool:
+            flags.append(click.Option([f"--{flag}/--no-{flag}", field], default=None, help=about))
+        else:
+            flags.append(click.Option([f"--{flag}", field], default=None, metavar="VALUE", help=about))
     return flags
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from lossgen.errors import InputError
 from lossgen.gan.checkpoints import due, median
 from lossgen.gan.files import read_dict, replacing, save_dict
+from lossgen.gan.regularisers import recommended
 from lossgen.gan.sampling import fixed_noise, generate, save_model
 from lossgen.gan.streams import one_thread
 from lossgen.gan.training import Setting, Training, TrainingError, is_out_of_memory, one_line
@@ -121,6 +122,7 @@ class _Run:
     def _begin(self, steps: int) -> Training:
         try:
             criterion = self.member.criterion()
+            recommended(criterion)
         except Exception as error:  # noqa: BLE001  the loss is user code
             raise TrainingError("crashed", f"the loss does not load: {one_line(error)}", 0) from None
         training = Training(criterion, self.member.seed, self.task.images, self.setting)

@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     NOISE = 2
     BATCHES = 3
     EVALUATION = 4
+    PENALTY = 5
 
 
 def stream(seed: int | Sequence[int], purpose: int, device: str = "cpu") -> torch.Generator:

@@ -2,7 +2,8 @@
 
     for step in 1..budget:
         real = a batch of images;  fake = generator(noise)
-        discriminator: Adam on criterion.discriminator_loss(D(real), D(fake without gradient))
+        discriminator: Adam on criterion.discriminator_loss(D(real), D(fake without gradient)), plus the regularisers
+                       that the criterion recommends
         generator:     Adam on criterion.generator_loss(D(fake)), through the discriminator just updated
         average:       running mean of the generator's weights; it is what is judged and kept
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from lossgen.errors import InputError
 from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.regularisers import REGULARISERS, recommended
 from lossgen.gan.sampling import to_unit
 from lossgen.gan.streams import Batches, Purpose, stream
 from lossgen.runner import Status
@@ -37,6 +39,7 @@ class Setting:
         lr_generator, lr_discriminator: Adam's learning rates.
         betas: Adam's decay rates, the same for both.
         ema_decay: decay a step of the generator's running mean, once it is warm.
+        recommended: whether the regularisers that a loss recommends are applied.
     """
 
     architecture: Architecture
@@ -45,6 +48,7 @@ class Setting:
     lr_discriminator: float
     betas: tuple[float, float]
     ema_decay: float
+    recommended: bool = True
 
 
 class TrainingError(Exception):
@@ -86,6 +90,8 @@ class Training:
         self._averaged = [pair for pair in _pairs(self.average, self.generator) if pair[0].is_floating_point()]
 
         self._noise = stream(seed, Purpose.NOISE, device)
+        self._penalty = stream(seed, Purpose.PENALTY, device)
+        self._regularisers = recommended(criterion) if setting.recommended else {}
         self._batches = Batches(len(images), setting.batch_size, stream(seed, Purpose.BATCHES, device))
         self._losses: list[tuple[Tensor, Tensor]] = []  # of the steps since the last look
 
@@ -112,14 +118,23 @@ class Training:
 
         # The one batch of fakes serves both updates: detached for the discriminator, with its graph for the generator.
         scores = self.discriminator(real), self.discriminator(fake.detach())
-        discriminator_loss = self._descend(self._discriminator_optimiser, "discriminator_loss", *scores)
+
+        def penalty() -> Tensor | float:
+            parts = (
+                strength * REGULARISERS[name](self.discriminator, real, fake.detach(), scores[0], self._penalty)
+                for name, strength in self._regularisers.items()
+            )
+            return sum(parts, 0.0)
+
+        discriminator_loss = self._descend(self._discriminator_optimiser, "discriminator_loss", *scores, plus=penalty)
 
         real_score = None
         if getattr(self.criterion, "needs_real", False):
             with torch.no_grad():
                 real_score = self.discriminator(real)
-        scores = self.discriminator(fake), real_score
-        generator_loss = self._descend(self._generator_optimiser, "generator_loss", *scores)
+        generator_loss = self._descend(
+            self._generator_optimiser, "generator_loss", self.discriminator(fake), real_score
+        )
 
         self._losses.append((discriminator_loss, generator_loss))
         # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
@@ -129,13 +144,21 @@ class Training:
             for averaged, current in self._averaged:
                 averaged.lerp_(current, 1 - decay)
 
-    def _descend(self, optimiser: torch.optim.Optimizer, name: str, *scores: Tensor | None) -> Tensor:
+    def _descend(
+        self,
+        optimiser: torch.optim.Optimizer,
+        name: str,
+        *scores: Tensor | None,
+        plus: Callable[[], Tensor | float] | None = None,
+    ) -> Tensor:
         """One step down the loss `name`; its value, detached. What the loss raises stops this member, and no other."""
         try:
             loss = getattr(self.criterion, name)(*scores)
             if not isinstance(loss, Tensor) or loss.ndim:
                 shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
                 raise TypeError(f"{shape} in place of a scalar tensor")
+            if plus is not None:
+                loss = loss + plus()
             optimiser.zero_grad(set_to_none=True)
             # Only the gradients that this optimiser steps on: the discriminator's are not computed for the generator.
             torch.autograd.backward(loss, inputs=optimiser.param_groups[0]["params"])
@@ -169,6 +192,7 @@ class Training:
             "step": self.step,
             **{name: part.state_dict() for name, part in self._parts().items()},
             "noise": self._noise.get_state(),
+            "penalty": self._penalty.get_state(),
             "batches": self._batches.state(),
         }
 
@@ -182,6 +206,7 @@ class Training:
             for name, part in self._parts().items():
                 part.load_state_dict(state[name])
             self._noise.set_state(state["noise"])
+            self._penalty.set_state(state["penalty"])
             self._batches.restore(state["batches"])
             self.step = int(state["step"])
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
