@@ -6,7 +6,7 @@ All are given without the indentation of the place where they stand.
 import json
 from collections.abc import Iterable, Iterator
 
-from lossgen.codegen.parts import OWN, Parts, over_scales
+from lossgen.codegen.parts import OWN, Calls, Parts, over_scales
 from lossgen.language.domain import tunable
 from lossgen.language.loss import GENERATOR_REAL, Loss
 
@@ -68,11 +68,11 @@ def constant_lines(loss: Loss) -> Iterator[str]:
         yield f"self.{name} = float({name})"
 
 
-def discriminator_lines(parts: Parts, check: str = "", mean: str = "{}.mean()") -> Iterator[str]:
+def discriminator_lines(parts: Parts, calls: Calls) -> Iterator[str]:
     """Lines that leave the discriminator's losses in of_real and of_fake."""
-    if check:
-        yield f"{check}(real_score, fake_score)"
-    real, fake = (over_scales(parts[role], WIDTH - 10, mean=mean) for role in ("real", "fake"))
+    if calls.check:
+        yield f"{calls.check}(real_score, fake_score)"
+    real, fake = (over_scales(parts[role], calls, WIDTH - 10) for role in ("real", "fake"))
     if parts["real"].is_plain and parts["fake"].is_plain:
         yield f"of_real, of_fake = {real}, {fake}"
     else:
@@ -89,19 +89,19 @@ def about_generator(parts: Parts) -> tuple[str, str]:
     return first, MEANS if means + parts[GENERATOR_REAL].means else ""
 
 
-def generator_lines(loss: Loss, parts: Parts, both: str, check: str = "", mean: str = "{}.mean()") -> Iterator[str]:
+def generator_lines(loss: Loss, parts: Parts, calls: Calls, both: str) -> Iterator[str]:
     """Lines of generator_loss behind its docstring; `both` is the one that returns of_fake and of_real."""
     if loss.needs_real:
         yield "if real_score is None:"
         yield f'    raise ValueError("{loss.name} needs the real scores, too: generator_loss(fake_score, real_score)")'
-    if check:
-        yield f"{check}(fake_score, real_score)" if loss.needs_real else f"{check}(fake_score)"
-    of_fake = over_scales(parts["generator"], WIDTH - 10, mean=mean)
+    if calls.check:
+        yield f"{calls.check}(fake_score, real_score)" if loss.needs_real else f"{calls.check}(fake_score)"
+    of_fake = over_scales(parts["generator"], calls, WIDTH - 10)
     if GENERATOR_REAL not in parts:
         yield from f"return {of_fake}".split("\n")
         return
     yield from f"of_fake = {of_fake}".split("\n")
-    yield from f"of_real = {over_scales(parts[GENERATOR_REAL], WIDTH - 10, mean=mean)}".split("\n")
+    yield from f"of_real = {over_scales(parts[GENERATOR_REAL], calls, WIDTH - 10)}".split("\n")
     yield both
 
 

@@ -5,7 +5,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lossgen.codegen.statements import function, signature
 from lossgen.errors import InputError
@@ -41,7 +41,7 @@ class Part:
 
     name: str
     means: tuple[str, ...] = ()
-    constants: Mapping[str, float] | None = None
+    constants: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class Part:
 
     def called(self, score: str, means: tuple[str, ...], of_constant: str = "{}") -> str:
         """Its call, from the texts of its arguments; `of_constant` is the template of a named constant's value."""
-        keywords = [f"{key}={of_constant.format(key)}" for key in self.constants or {}]
+        keywords = [f"{key}={of_constant.format(key)}" for key in self.constants]
         return f"{self.name}({', '.join([score, *means, *keywords])})"
 
 
@@ -73,10 +73,14 @@ class Parts:
     def __contains__(self, name: str) -> bool:
         return name in self.by_name
 
+    def constants(self, *names: str) -> dict[str, float]:
+        """The named constants that the functions called so take, with their values."""
+        return {key: v for name in names if name in self for key, v in self[name].constants.items()}
 
-def check_names(loss: Loss, reserved: frozenset[str]) -> None:
-    """Raise InputError where the class or a constant would hide something that the module uses."""
-    if loss.name in reserved or hasattr(builtins, loss.name):
+
+def check_names(loss: Loss, reserved: frozenset[str], has_class: bool = True) -> None:
+    """Raise InputError where the class or a constant would hide something that the file uses."""
+    if has_class and (loss.name in reserved or hasattr(builtins, loss.name)):
         raise InputError(f"name {loss.name!r}: the emitted module uses this name itself; choose another with --name")
     for name in loss.constants:
         if name in reserved | _LOCAL or hasattr(builtins, name) or keyword.iskeyword(name) or _is_attribute(name):
@@ -115,39 +119,49 @@ def loss_parts(dialect: Dialect, loss: Loss) -> Parts:
         written("loss", lowered.label, "y_real")
     elif lowered.label is not None:
         of_real, of_fake = parts["real"], parts["fake"]
-        parts["loss"] = Part("loss", (), {**(of_real.constants or {}), **(of_fake.constants or {})})
+        parts["loss"] = Part("loss", (), {**of_real.constants, **of_fake.constants})
         mixture = f"y_real * {of_real.called('score', ())} + (1.0 - y_real) * {of_fake.called('score', ())}"
         sources.append(_forwarding(dialect, parts["loss"], mixture, "y_real"))
     return Parts(parts, "\n\n\n".join(sources))
 
 
 def _head(dialect: Dialect, part: Part, *more: str) -> str:
-    return signature(dialect, part.name, ("score", *more, *part.means), part.constants or {})
+    return signature(dialect.tensor, part.name, ("score", *more, *part.means), part.constants)
 
 
 def _forwarding(dialect: Dialect, part: Part, returned: str, *more: str) -> str:
     return f'{_head(dialect, part, *more)}\n    """{_ABOUT[part.name]}"""\n    return {returned}'
 
 
-def over_scales(part: Part, width: int, call: str = "self._over_scales", mean: str = "{}.mean()") -> str:
-    """The text that applies a role's function to raw scores, or to lists of them; in three lines where it is long.
+@dataclass(frozen=True)
+class Calls:
+    """How a target's file calls things.
 
-    Args:
-        width: characters of the line.
-        call: what applies a function to scores.
+    Attributes:
+        over_scales: what applies a role's function to raw scores or to lists of them, and reduces.
         mean: template of the mean of a tensor.
+        constant: template of a named constant's value.
+        check: what looks at the scores that were given, "" if nothing does.
     """
+
+    over_scales: str = "self._over_scales"
+    mean: str = "{}.mean()"
+    constant: str = "self.{}"
+    check: str = ""
+
+
+def over_scales(part: Part, calls: Calls, width: int) -> str:
+    """The text that applies a role's function to raw scores, or to lists of them; in four lines where it is long."""
     if part.is_plain:
-        return f"{call}({part.name}, {OWN[part.name]})"
+        return f"{calls.over_scales}({part.name}, {OWN[part.name]})"
     short = {"real_score": "r", "fake_score": "f"}
-    means = tuple(mean.format(short[_MEANS[name]]) for name in part.means)
+    means = tuple(calls.mean.format(short[_MEANS[name]]) for name in part.means)
     letters = ", ".join(short[score] for score in part.scores)
-    of_constant = "self.{}" if call.startswith("self.") else "{}"
-    inner = f"lambda {letters}: {part.called(short[OWN[part.name]], means, of_constant)}"
-    text = f"{call}({inner}, {', '.join(part.scores)})"
+    inner = f"lambda {letters}: {part.called(short[OWN[part.name]], means, calls.constant)}"
+    text = f"{calls.over_scales}({inner}, {', '.join(part.scores)})"
     if len(text) <= width:
         return text
-    return f"{call}(\n    {inner},\n    {', '.join(part.scores)},\n)"
+    return f"{calls.over_scales}(\n    {inner},\n    {', '.join(part.scores)},\n)"
 
 
 def guards(functions: str, divisor: str) -> list[str]:

@@ -12,13 +12,17 @@ WIDTH = 100
 PROBABILITY = apply("sigmoid", variable("score"))
 
 
-def signature(dialect: Dialect, name: str, parameters: Sequence[str], constants: Mapping[str, float]) -> str:
-    """The line with which a function begins, or the lines where one is too long; named constants are keywords."""
-    typed = [f"{parameter}: {dialect.tensor}" if dialect.tensor else parameter for parameter in parameters]
+def signature(tensor: str, name: str, parameters: Sequence[str], constants: Mapping[str, float]) -> str:
+    """The line with which a function begins, or the lines where one is too long; named constants are keywords.
+
+    Args:
+        tensor: type of the parameters and of what is returned, "" for a signature without types.
+    """
+    typed = [f"{parameter}: {tensor}" if tensor else parameter for parameter in parameters]
     if constants:
         typed.append("*")
-    typed += [f"{key}: float = {value!r}" if dialect.tensor else f"{key}={value!r}" for key, value in constants.items()]
-    end = f") -> {dialect.tensor}:" if dialect.tensor else "):"
+    typed += [f"{key}: float = {value!r}" if tensor else f"{key}={value!r}" for key, value in constants.items()]
+    end = f") -> {tensor}:" if tensor else "):"
     line = f"def {name}({', '.join(typed)}{end}"
     if len(line) <= WIDTH:
         return line

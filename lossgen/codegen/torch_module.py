@@ -9,7 +9,7 @@ from string import Template
 
 from lossgen.codegen import classes
 from lossgen.codegen.docstring import MARKER, docstring
-from lossgen.codegen.parts import Parts, body_of, check_names, guards, join, loss_parts
+from lossgen.codegen.parts import Calls, Parts, body_of, check_names, guards, join, loss_parts
 from lossgen.language.emission import ATOM, Dialect
 from lossgen.language.loss import Loss
 
@@ -26,6 +26,7 @@ _FUNCTIONS = {
     **{name: f"F.{name}({{}})" for name in ("relu", "softplus", "logsigmoid")},
     "min": "torch.minimum({})",
     "max": "torch.maximum({})",
+    "bce_with_logits": 'F.binary_cross_entropy_with_logits({}, reduction="none")',
 }
 TORCH = Dialect(
     _FUNCTIONS,
@@ -34,8 +35,9 @@ TORCH = Dialect(
     full=lambda number: f"torch.full_like(score, {number})",
     zeros="torch.zeros_like(score)",
     tensor="Tensor",
-    tensors_only=frozenset({"min", "max"}),
+    tensors_only=frozenset({"min", "max", "bce_with_logits"}),
 )
+_CALLS = Calls(check="self._check")
 
 
 def emit_torch(loss: Loss) -> str:
@@ -96,14 +98,14 @@ def _discriminator(parts: Parts) -> Iterator[str]:
         'Loss of real plus loss of fake; with reduction "none" the pair (real, fake).',
         classes.MEANS if parts["real"].means or parts["fake"].means else "",
     )
-    yield from classes.discriminator_lines(parts, "self._check")
+    yield from classes.discriminator_lines(parts, _CALLS)
     yield 'return (of_real, of_fake) if self.reduction == "none" else of_real + of_fake'
 
 
 def _generator(loss: Loss, parts: Parts) -> Iterator[str]:
     yield from classes.docstring_lines(*classes.about_generator(parts))
     both = 'return (of_fake, of_real) if self.reduction == "none" else of_fake + of_real'
-    yield from classes.generator_lines(loss, parts, both, "self._check")
+    yield from classes.generator_lines(loss, parts, _CALLS, both)
 
 
 _ARGUMENTS = (
