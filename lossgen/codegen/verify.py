@@ -1,22 +1,31 @@
-"""Proof that an emitted module computes what the kernel computed: value and gradient, all roles, on the whole grid."""
+"""Proof that an emitted module computes what the kernel computed: value and gradient, all roles, on the whole grid.
 
-from typing import TYPE_CHECKING, Any
+What is compared: the roles, and criterion(score, target) for hard and soft targets, each as a curve over the scores of
+the grid and ±30, once in float64 and once in float32, with the named constants at their own values and a tenth to
+either side. A loss that looks at batch means is compared on three pairs of batches instead, its gradients through the
+means included. The kernel's numbers are float64.
+"""
+
+from typing import Any
 
 import numpy as np
 
+from lossgen.codegen.curves import Array, Curves, kernel_curves, module_curves, score_rows, tuned, tunings
 from lossgen.codegen.load import load_source
 from lossgen.errors import CheckError
-from lossgen.kernel.evaluate import values_and_gradients
-from lossgen.kernel.screen import FAR, GRID
-from lossgen.language.loss import ROLES, Loss
-from lossgen.language.lower import lower_loss
+from lossgen.kernel.screen import CENTRE
+from lossgen.language.loss import Loss
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-SOFT_TARGETS = (0.0, 0.1, 0.5, 0.9, 1.0)
 TOLERANCE = {"float64": 1e-7, "float32": 2e-3}
-"""Largest difference allowed, relative to the largest magnitude on the curve (and at least to 1e-3)."""
+"""Largest difference allowed, relative to the curve's largest magnitude near score 0, where training begins, or to its
+magnitude at the very score where that is larger.
+
+Of the losses of the space `ganetic` that pass the screen, all but one or two in a hundred keep well inside both, and
+most of the others are off by more than their own size (benchmarks/verify.py). Those are ill-conditioned: they divide by
+differences that nearly vanish, and float32 has no digits left of what the screen judged in float64. So the bounds
+seldom decide a close case, and are not to be widened for one."""
+SMALL = 1e-3
+"""A curve smaller than this part of the largest curve (or than this) is held to this part."""
 
 
 def verify_module(loss: Loss, source: str) -> None:
@@ -27,50 +36,55 @@ def verify_module(loss: Loss, source: str) -> None:
     """
     import torch
 
-    criterion: Any = load_source(source)
-    criterion.reduction = "none"
-    lowered = lower_loss(loss)
-    scores = np.concatenate([GRID, FAR])
-    curves = {role: (lowered.roles[role], 0.0) for role in ROLES}
-    curves |= {f"target {target:g}": (lowered.label, target) for target in SOFT_TARGETS}
-    for name, (expression, target) in curves.items():
-        expected = values_and_gradients([expression], scores, target)
-        for dtype in (torch.float64, torch.float32):
-            score = torch.tensor(scores, dtype=dtype, requires_grad=True)
-            try:
-                value = _elementwise(criterion, name, score, target)
-            except RuntimeError as error:  # a constant that float32 cannot hold, for one
+    rows = score_rows(loss)
+    loaded: Any = load_source(source)
+    for constants in tunings(loss):
+        criterion = type(loaded)(reduction="none", **constants)
+        tuned_to = "".join(f" with {constant} = {value:g}" for constant, value in constants.items())
+        whose = f"{loss.name}{tuned_to}: the emitted module"
+        for scores in rows:
+            expected = kernel_curves(tuned(loss, constants), scores)
+            for dtype in (torch.float64, torch.float32):
                 kind = str(dtype).removeprefix("torch.")
-                raise CheckError(f"{loss.name}: the emitted module's {name} does not run in {kind}: {error}") from None
-            gradient = torch.autograd.grad(value.sum(), score, allow_unused=True)[0] if value.requires_grad else None
-            found = (value, torch.zeros_like(score) if gradient is None else gradient)
-            for what, ours, theirs in zip(("value", "gradient"), expected, found, strict=True):
-                _compare(loss.name, f"{what} of {name}", str(dtype).removeprefix("torch."), ours[0], theirs, scores)
+                leaf = torch.tensor(scores, dtype=dtype, requires_grad=True)
+                try:
+                    found = module_curves(criterion, leaf)
+                except RuntimeError as error:  # a constant that float32 cannot hold, for one
+                    raise CheckError(f"{whose} does not run in {kind}: {error}") from None
+                compare_curves(f"{whose}'s", expected, found, scores, kind)
 
 
-def _elementwise(criterion: Any, name: str, score: "Tensor", target: float) -> "Tensor":
-    with_zero = score.detach() * 0.0
-    value: Tensor
-    if name == "real":
-        value = criterion.discriminator_loss(score, with_zero)[0]
-    elif name == "fake":
-        value = criterion.discriminator_loss(with_zero, score)[1]
-    elif name == "generator":
-        value = criterion.generator_loss(score)
-    else:
-        value = criterion(score, target)
-    return value
+def compare_curves(whose: str, expected: Curves, found: Curves, scores: Array, kind: str) -> None:
+    """Hold found curves against the kernel's, both over the same rows of scores (P, n).
+
+    Args:
+        whose: beginning of the message.
+        kind: dtype that the found curves were computed in.
+
+    Raises:
+        CheckError: where the first curve that differs does so most, and by how much.
+    """
+    pairs = {
+        "value": (expected.values, found.values),
+        "gradient": (expected.gradients, found.gradients),
+    }
+    excess = {what: _excess(theirs, ours, TOLERANCE[kind]) for what, (theirs, ours) in pairs.items()}
+    for row, name in enumerate(expected.names):
+        for what, (theirs, ours) in pairs.items():
+            at = int(np.argmax(excess[what][row]))
+            if excess[what][row, at] > 1.0:
+                raise CheckError(
+                    f"{whose} {what} of {name} in {kind} at score {scores[row, at]:.6g} is {ours[row, at]:.9g}, "
+                    f"the kernel's {theirs[row, at]:.9g}"
+                )
 
 
-def _compare(loss: str, what: str, dtype: str, expected: "np.ndarray", tensor: "Tensor", scores: "np.ndarray") -> None:
-    found = tensor.detach().double().numpy()
-    on_grid = np.abs(expected[: len(GRID)])
-    # Far from the grid a value may be large; there its own size is the measure.
-    scale = np.maximum(max(float(on_grid.max()), 1e-3), np.abs(expected))
-    wrong = ~(np.abs(found - expected) <= TOLERANCE[dtype] * scale)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise CheckError(
-            f"{loss}: the emitted module's {what} in {dtype} at score {scores[at]:g} is {found[at]:.9g}, "
-            f"the kernel's {expected[at]:.9g}"
-        )
+def _excess(expected: Array, found: Array, tolerance: float) -> Array:
+    """Difference in units of what is allowed, (P, n); infinite where one of the two is no number."""
+    centre = np.abs(expected[:, np.flatnonzero(CENTRE)]).max(axis=1, keepdims=True)
+    least = SMALL * min(1.0, float(centre.max()))
+    with np.errstate(invalid="ignore", over="ignore"):
+        allowed = tolerance * np.maximum(np.maximum(centre, least), np.abs(expected))
+        difference = np.abs(found - expected)
+        excess = np.divide(difference, allowed, out=np.full_like(difference, np.inf), where=allowed > 0.0)
+    return np.where(difference == 0.0, 0.0, np.where(np.isnan(excess), np.inf, excess))

@@ -149,7 +149,8 @@ def test_each_operator_at_its_kinks_as_autograd_has_it(expression: Expression) -
 def test_the_zoo_is_verified(loss: Loss) -> None:
     source = emit_torch(loss)
     verify_module(loss, source)
-    assert_equal_curves(loss, source)
+    if lower_loss(loss).label is not None:  # else it looks at batch means, through which verify_module looks, too
+        assert_equal_curves(loss, source)
 
 
 FAULTS = [
@@ -178,7 +179,7 @@ def test_a_module_that_differs_anywhere_is_refused(right: str, wrong: str, where
 def test_a_constant_that_float32_cannot_hold_is_no_accident() -> None:
     loss = parse_loss("min(score, 1e39) + y_real")
     assert_equal_curves(loss, emit_torch(loss))
-    with pytest.raises(CheckError, match=r"Loss: the emitted module's real does not run in float32: .*overflow"):
+    with pytest.raises(CheckError, match=r"Loss: the emitted module does not run in float32: .*overflow"):
         verify_module(loss, emit_torch(loss))
 
 
