@@ -69,7 +69,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 def compare(ctx: click.Context, /, **flags: Any) -> None:
     """Train losses on the same seeds at equal budget; print a table, draw a box plot and samples.
 
-    LOSS may also be `zoo`: all losses that come with lossgen.
+    LOSS may also be `zoo`: all losses that come with lossgen, aliases left out.
     """
     from rich.text import Text
 

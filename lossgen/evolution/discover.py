@@ -167,12 +167,12 @@ def compare_losses(session: Session) -> Comparison:
 
 
 def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
-    """Emitted modules of the LOSS arguments of a comparison; `zoo` means all losses that come with lossgen.
+    """Emitted modules of the LOSS arguments of a comparison; `zoo` means what comes with lossgen, without aliases.
 
     Raises:
         InputError: no loss, one that cannot be read, or two of one name or of one kind.
     """
-    names = [name for text in arguments for name in (zoo_names() if text == "zoo" else [text])]
+    names = [name for text in arguments for name in (_zoo() if text == "zoo" else [text])]
     if not names:
         raise InputError("compare: give at least one LOSS, for example: lossgen compare bce lsgan hinge ganetic")
     found = [load_argument(name, trust) for name in names]
@@ -183,6 +183,17 @@ def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
             if one.name == other.name:
                 raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
     return [one.source for one in found]
+
+
+def _zoo() -> list[str]:
+    """The losses that come with lossgen, without those that train as one before them does."""
+    kept: dict[str, str] = {}
+    for name in zoo_names():
+        loss = load_argument(name).loss
+        lowered = lower_loss(loss)
+        alone = not (lowered.has_batch_terms or loss.needs)  # then its gradient curves say all
+        kept.setdefault(fingerprint(screen([lowered])[0].curves, scale_free=False) if alone else loss.digest(), name)
+    return list(kept.values())
 
 
 def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:

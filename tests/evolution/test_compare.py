@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from lossgen.codegen.load import load_argument
+from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.evolution.compare import Comparison, Contestant, judge, report_metric, summarise_outcomes
+from lossgen.evolution.discover import loss_sources
 from lossgen.evolution.session import Entry
 from lossgen.report.tables import comparison_csv, ordered, verdict_lines
 from lossgen.runner import Direction, Outcome
@@ -80,3 +81,9 @@ def test_tables_hold_every_training_and_put_the_best_first() -> None:
     rows = comparison_csv(made).splitlines()
     assert len(rows) == 1 + 18
     assert rows[-1].startswith("Hinge,baseline,5,diverged")
+
+
+def test_the_zoo_is_compared_without_its_aliases() -> None:
+    found = {read_emitted(source, "zoo").name for source in loss_sources(["zoo"], trust=False)}
+    everything = {load_argument(name).name for name in zoo_names()}
+    assert everything - found == {"NonSaturating", "Logistic"}
