@@ -73,7 +73,7 @@ def inspect(loss: str, plot: Path | None, as_json: bool, trust: bool) -> None:
         for line in found.lines():
             click.echo(line)
     if plot is not None:
-        from lossgen.report.figures import beside_known, loss_curves
+        from lossgen.report.curves import beside_known, loss_curves
 
         loss_curves(beside_known(found.loss), plot)
         click.echo(f"plot: {plot}", err=as_json)

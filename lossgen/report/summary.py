@@ -9,7 +9,8 @@ from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.files import without_nan, write_text
 from lossgen.language.parser import parse_loss
-from lossgen.report.figures import beside_known, box_plot, loss_curves, progress_curve, sample_grids
+from lossgen.report.curves import beside_known, loss_curves
+from lossgen.report.figures import box_plot, progress_curve, sample_grids
 from lossgen.report.tables import comparison_csv
 
 

@@ -10,7 +10,8 @@ from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Contestant, summarise_outcomes
 from lossgen.evolution.session import Entry
-from lossgen.report.figures import box_plot, loss_curves, sample_grids
+from lossgen.report.curves import loss_curves
+from lossgen.report.figures import box_plot, sample_grids
 from lossgen.report.images import write_images
 from lossgen.report.live import duration
 from lossgen.runner import Outcome
