@@ -86,22 +86,27 @@ class Hinge(nn.Module):
 
     def forward(self, score, target):
         """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
-        self._check(score)
+        if self._unchecked_calls:
+            self._check(score)
 
         def of(s):
-            return loss(s, torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s))
+            alike = isinstance(target, Tensor) and target.shape == s.shape and target.dtype == s.dtype
+            y_real = target if alike else torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s)
+            return loss(s, y_real)
 
         return self._over_scales(of, score)
 
     def discriminator_loss(self, real_score, fake_score):
         """Loss of real plus loss of fake; with reduction "none" the pair (real, fake)."""
-        self._check(real_score, fake_score)
+        if self._unchecked_calls:
+            self._check(real_score, fake_score)
         of_real, of_fake = self._over_scales(real, real_score), self._over_scales(fake, fake_score)
         return (of_real, of_fake) if self.reduction == "none" else of_real + of_fake
 
     def generator_loss(self, fake_score, real_score=None):
         """Loss of the generator for the scores of its images."""
-        self._check(fake_score)
+        if self._unchecked_calls:
+            self._check(fake_score)
         return self._over_scales(generator, fake_score)
 
     def extra_repr(self) -> str:
@@ -123,7 +128,7 @@ class Hinge(nn.Module):
 
         Raw scores of an untrained discriminator may lie in [0, 1] too, but near 0; a sigmoid's start near one half.
         """
-        if not self._unchecked_calls or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
             return
         tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
         wrapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", lambda tensor: False)

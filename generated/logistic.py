@@ -1,0 +1,148 @@
+r"""Logistic: a GAN loss for PyTorch, in one file.
+
+The loss, in the language of lossgen::
+
+    loss Logistic(score):
+        real: softplus(-score)
+        fake: softplus(score)
+        generator: softplus(-score)
+
+The logistic loss of the StyleGAN family (Karras et al. 2019, there with R1 beside it), written on the raw score. It
+trains as BCE does: the same gradients for every role, under another name.
+
+In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
+
+    L_\mathrm{real} = \operatorname{softplus}\left(-s\right)
+    L_\mathrm{fake} = \operatorname{softplus}\left(s\right)
+    L_\mathrm{generator} = \operatorname{softplus}\left(-s\right)
+
+Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
+is below 1 % of the steepest::
+
+                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
+    real              0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
+    fake              0.0003          0.01        0.5       0.99          1  yes     s < -4.6
+    generator         0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
+
+    settling gap          0.9993; real settles at 1
+    proper scoring rule   yes
+    weight to match BCE   discriminator 1, generator 1 (slopes at p=0.5)
+    elementwise           yes
+    finite in             float64, float32, float16, bfloat16
+
+Written by lossgen. Terms: CC0-1.0, use it without conditions.
+"""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def real(score: Tensor) -> Tensor:
+    """Loss of the discriminator on real images, elementwise."""
+    return F.softplus(-score)
+
+
+def fake(score: Tensor) -> Tensor:
+    """Loss of the discriminator on generated images, elementwise."""
+    return F.softplus(score)
+
+
+def generator(score: Tensor) -> Tensor:
+    """Loss of the generator, elementwise."""
+    return F.softplus(-score)
+
+
+def loss(score: Tensor, y_real: Tensor) -> Tensor:
+    """Loss for any target, elementwise: 1 for real, 0 for fake, or soft."""
+    return y_real * real(score) + (1.0 - y_real) * fake(score)
+
+
+class Logistic(nn.Module):
+    """Logistic on raw discriminator scores.
+
+    Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
+    of tensors (one a discriminator scale), which gives the mean over the list. float16 and bfloat16 scores are
+    computed in float32.
+
+    Args:
+        reduction: "mean", "sum", or "none" for the loss of every element.
+        input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.
+    """
+
+    needs_real = False  # generator_loss makes no use of the real scores
+
+    def __init__(self, reduction: str = "mean", input: str = "score") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+        if input not in ("score", "probability"):
+            raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
+        self.reduction = reduction
+        self.input = input
+        self._unchecked_calls = 10 if input == "score" else 0
+        self._reached_half = False
+
+    def forward(self, score, target):
+        """Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""
+        if self._unchecked_calls:
+            self._check(score)
+
+        def of(s):
+            alike = isinstance(target, Tensor) and target.shape == s.shape and target.dtype == s.dtype
+            y_real = target if alike else torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s)
+            return loss(s, y_real)
+
+        return self._over_scales(of, score)
+
+    def discriminator_loss(self, real_score, fake_score):
+        """Loss of real plus loss of fake; with reduction "none" the pair (real, fake)."""
+        if self._unchecked_calls:
+            self._check(real_score, fake_score)
+        of_real, of_fake = self._over_scales(real, real_score), self._over_scales(fake, fake_score)
+        return (of_real, of_fake) if self.reduction == "none" else of_real + of_fake
+
+    def generator_loss(self, fake_score, real_score=None):
+        """Loss of the generator for the scores of its images."""
+        if self._unchecked_calls:
+            self._check(fake_score)
+        return self._over_scales(generator, fake_score)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, input={self.input!r}"
+
+    def _over_scales(self, function, score):
+        if isinstance(score, (list, tuple)):
+            losses = [self._over_scales(function, scale) for scale in score]
+            return losses if self.reduction == "none" else sum(losses) / len(losses)
+        if score.dtype in (torch.float16, torch.bfloat16):
+            score = score.float()
+        if self.input == "probability":
+            score = torch.logit(score, eps=1e-7)
+        value = function(score)
+        return value.mean() if self.reduction == "mean" else value.sum() if self.reduction == "sum" else value
+
+    def _check(self, *scores) -> None:
+        """Warn once when the first 10 eager calls look like probabilities: all in [0, 1], and not all below one half.
+
+        Raw scores of an untrained discriminator may lie in [0, 1] too, but near 0; a sigmoid's start near one half.
+        """
+        if torch.compiler.is_compiling():
+            return
+        tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
+        wrapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", lambda tensor: False)
+        if any(wrapped(tensor) for tensor in tensors):
+            return  # inside torch.func: values are not to be looked at
+        if all(bool(((tensor >= 0.0) & (tensor <= 1.0)).all()) for tensor in tensors):
+            self._unchecked_calls -= 1
+            self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
+            if self._reached_half and not self._unchecked_calls:
+                warnings.warn(
+                    "Logistic takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
+                    " sigmoid? Remove it, or pass input='probability'.",
+                    stacklevel=3,
+                )
+        else:
+            self._unchecked_calls = 0
