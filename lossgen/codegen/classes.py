@@ -68,10 +68,16 @@ def constant_lines(loss: Loss) -> Iterator[str]:
         yield f"self.{name} = float({name})"
 
 
+def check_lines(calls: Calls, scores: str) -> Iterator[str]:
+    """Lines that have the scores looked at, in targets where something does."""
+    if calls.check:
+        yield f"if {calls.checks_while}:"
+        yield f"    {calls.check}({scores})"
+
+
 def discriminator_lines(parts: Parts, calls: Calls) -> Iterator[str]:
     """Lines that leave the discriminator's losses in of_real and of_fake."""
-    if calls.check:
-        yield f"{calls.check}(real_score, fake_score)"
+    yield from check_lines(calls, "real_score, fake_score")
     real, fake = (over_scales(parts[role], calls, WIDTH - 10) for role in ("real", "fake"))
     if parts["real"].is_plain and parts["fake"].is_plain:
         yield f"of_real, of_fake = {real}, {fake}"
@@ -94,8 +100,7 @@ def generator_lines(loss: Loss, parts: Parts, calls: Calls, both: str) -> Iterat
     if loss.needs_real:
         yield "if real_score is None:"
         yield f'    raise ValueError("{loss.name} needs the real scores, too: generator_loss(fake_score, real_score)")'
-    if calls.check:
-        yield f"{calls.check}(fake_score, real_score)" if loss.needs_real else f"{calls.check}(fake_score)"
+    yield from check_lines(calls, "fake_score, real_score" if loss.needs_real else "fake_score")
     of_fake = over_scales(parts["generator"], calls, WIDTH - 10)
     if GENERATOR_REAL not in parts:
         yield from f"return {of_fake}".split("\n")

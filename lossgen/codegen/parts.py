@@ -142,12 +142,14 @@ class Calls:
         mean: template of the mean of a tensor.
         constant: template of a named constant's value.
         check: what looks at the scores that were given, "" if nothing does.
+        checks_while: the condition under which it does.
     """
 
     over_scales: str = "self._over_scales"
     mean: str = "{}.mean()"
     constant: str = "self.{}"
     check: str = ""
+    checks_while: str = ""
 
 
 def over_scales(part: Part, calls: Calls, width: int) -> str:

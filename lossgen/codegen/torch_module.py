@@ -37,7 +37,7 @@ TORCH = Dialect(
     tensor="Tensor",
     tensors_only=frozenset({"min", "max", "bce_with_logits"}),
 )
-_CALLS = Calls(check="self._check")
+_CALLS = Calls(check="self._check", checks_while="self._unchecked_calls")
 
 
 def emit_torch(loss: Loss) -> str:
@@ -81,14 +81,12 @@ def _forward(loss: Loss, parts: Parts) -> Iterator[str]:
         yield ")"
         return
     yield '"""Loss of scores for a target: a float, or a tensor that broadcasts to the scores."""'
-    yield "self._check(score)"
+    yield from classes.check_lines(_CALLS, "score")
     yield ""
     yield "def of(s):"
-    y_real = "torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s)"
-    if parts["loss"].constants:
-        yield f"    y_real = {y_real}"
-        y_real = "y_real"
-    yield f"    return {parts['loss'].called(f's, {y_real}', (), 'self.{}')}"
+    yield "    alike = isinstance(target, Tensor) and target.shape == s.shape and target.dtype == s.dtype"
+    yield "    y_real = target if alike else torch.as_tensor(target, dtype=s.dtype, device=s.device).expand_as(s)"
+    yield f"    return {parts['loss'].called('s, y_real', (), 'self.{}')}"
     yield ""
     yield "return self._over_scales(of, score)"
 
@@ -195,7 +193,7 @@ class $name(nn.Module):
 
         Raw scores of an untrained discriminator may lie in [0, 1] too, but near 0; a sigmoid's start near one half.
         """
-        if not self._unchecked_calls or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
             return
         tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
         wrapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", lambda tensor: False)
