@@ -13,17 +13,20 @@ from lossgen.errors import CheckError, InputError
 @click.argument("losses", nargs=-1, metavar="LOSS...")
 @click.option("--name", help="Name of the emitted class, for a single LOSS.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, for a single LOSS; - prints it.")
+@click.option("--target", type=click.Choice(["torch", "keras", "numpy"]), default="torch", help="Library to emit for.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where an emitted file is not up to date.")
 @click.option("--trust", is_flag=True, help="Read .py files whose code is not what lossgen would write.")
-def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, check: bool, trust: bool) -> None:
-    """Emit the PyTorch module of each LOSS, after proving it equal to the loss in value and gradient.
+def compile_(
+    losses: tuple[str, ...], name: str | None, output: Path | None, target: str, check: bool, trust: bool
+) -> None:
+    """Emit the source file of each LOSS, after proving it equal to the loss in value and gradient.
 
-    A .loss file's module is written beside it, any other is printed, unless -o says where. Without LOSS: all .loss
-    files in ./generated.
+    A .loss file's is written beside it (foo.loss to foo.py, with --target keras to foo_keras.py, with --target numpy,
+    which has no gradients, to foo_numpy.py), any other is printed, unless -o says where. Without LOSS: all .loss files
+    in ./generated.
     """
     from lossgen.codegen.load import load_argument
-    from lossgen.codegen.torch_module import emit_torch
-    from lossgen.codegen.verify import verify_module
+    from lossgen.codegen.targets import TARGETS, verify
     from lossgen.files import write_text
 
     if not losses:
@@ -33,50 +36,64 @@ def compile_(losses: tuple[str, ...], name: str | None, output: Path | None, che
     if len(losses) > 1 and (name is not None or output):
         raise InputError("compile: --name and -o belong to a single LOSS")
     stale = []
+    row = TARGETS[target]
     for text in losses:
         loss = load_argument(text, trust).loss
         loss = loss.renamed(name) if name is not None else loss
-        source = emit_torch(loss)
+        source = row.emit(loss)
         is_file = text.endswith(".loss") and Path(text).is_file()
-        target = output or (Path(text).with_suffix(".py") if is_file else None)
+        path = output or (row.beside(Path(text)) if is_file else None)
         if check:
-            if target is None:
+            if path is None:
                 raise InputError(f"compile --check: {text} has no file to check; give a .loss file, or -o FILE")
-            if not target.is_file() or target.read_bytes() != source.encode():
-                stale.append(str(target))
+            if not path.is_file() or path.read_bytes() != source.encode():
+                stale.append(str(path))
             continue
-        verify_module(loss, source)
-        if target is None or str(target) == "-":
+        verify(row, loss, source)
+        if path is None or str(path) == "-":
             click.echo(source, nl=False)
             continue
-        write_text(target, source)
-        click.echo(f"{target}: class {loss.name}, equal to the loss in value and gradient")
+        write_text(path, source)
+        click.echo(f"{path}: {loss.name}, equal to the loss in {row.proven_in}")
     if stale:
-        raise CheckError(f"not up to date: {', '.join(stale)}; run `lossgen compile` on the sources")
+        again = "lossgen compile" + (f" --target {target}" if target != "torch" else "")
+        raise CheckError(f"not up to date: {', '.join(stale)}; run `{again}` on the sources")
 
 
 @click.command(context_settings=SETTINGS)
 @click.argument("loss", metavar="LOSS")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw value and gradient beside BCE and GANetic (PNG).")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw value and gradient beside BCE and GANetic.")
+@click.option("--tree", type=click.Path(path_type=Path), help="Draw the expression tree. Pictures: .png, .svg, .pdf.")
+@click.option("--mathml", is_flag=True, help="Only as MathML, a line an equation; --json holds it, too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--trust", is_flag=True, help="Read a .py file whose code is not what lossgen would write.")
-def inspect(loss: str, plot: Path | None, as_json: bool, trust: bool) -> None:
+def inspect(loss: str, plot: Path | None, tree: Path | None, mathml: bool, as_json: bool, trust: bool) -> None:
     """Show a loss: its text, a simpler form, its derivative, its card."""
     from lossgen.codegen.load import load_argument
     from lossgen.files import without_nan
+    from lossgen.language.mathml import loss_mathml
+    from lossgen.report.canvas import check_picture
     from lossgen.report.inspection import inspection
 
-    found = inspection(load_argument(loss, trust).loss)
+    for picture in (plot, tree):
+        if picture is not None:
+            check_picture(picture)
+    shown = load_argument(loss, trust).loss
     if as_json:
-        click.echo(json.dumps(without_nan(found.as_json()), indent=2))
+        click.echo(json.dumps(without_nan(inspection(shown).as_json()), indent=2))
     else:
-        for line in found.lines():
+        for line in loss_mathml(shown) if mathml else inspection(shown).lines():
             click.echo(line)
     if plot is not None:
         from lossgen.report.curves import beside_known, loss_curves
 
-        loss_curves(beside_known(found.loss), plot)
-        click.echo(f"plot: {plot}", err=as_json)
+        loss_curves(beside_known(shown), plot)
+        click.echo(f"plot: {plot}", err=as_json or mathml)
+    if tree is not None:
+        from lossgen.report.tree import draw_trees
+
+        draw_trees(shown, tree)
+        click.echo(f"tree: {tree}", err=as_json or mathml)
 
 
 @click.command(context_settings=SETTINGS)

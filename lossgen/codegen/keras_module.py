@@ -1,6 +1,7 @@
 """The Keras target: a Loss to the source text of one self-contained module for Keras 3, whatever its backend.
 
-It imports nothing but keras. Functions are as in the PyTorch target; the class is a `keras.losses.Loss`.
+It imports nothing but keras. Functions are as in the PyTorch target; the class is a `keras.losses.Loss`. Keras'
+`ops.maximum`, `ops.minimum` and `ops.mean` give float32 for float64, so that few losses are float64 throughout.
 """
 
 from collections.abc import Iterator
@@ -51,10 +52,10 @@ def _class(loss: Loss, parts: Parts) -> str:
     return Template(_CLASS).substitute(
         name=loss.name,
         about=_ABOUT if "loss" in parts else _ABOUT_OF_BATCHES,
-        arguments=classes.indent([*_ARGUMENTS, *classes.argument_lines(loss)]),
+        arguments=classes.indent([*_ARGUMENTS, *classes.argument_lines(loss, parts)]),
         attributes=classes.indent(classes.attribute_lines(loss), 4),
         signature=classes.init(options, constants),
-        constants=classes.added(classes.constant_lines(loss)),
+        constants=classes.added(classes.constant_lines(loss, parts)),
         call=_call(loss, parts),
         discriminator=classes.indent(_discriminator(parts)),
         generator=classes.indent(_generator(loss, parts)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lossgen.codegen.docstring import MARKER
 from lossgen.codegen.parts import body_of
+from lossgen.codegen.targets import TORCH, target_of
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.errors import InputError
 from lossgen.language.loss import Loss
@@ -27,7 +28,7 @@ class NamedSource:
 
     Attributes:
         loss: the parsed loss.
-        source: text of its emitted module; the file's own where it is an emitted file.
+        source: text of its emitted PyTorch module; the file's own where it is one.
     """
 
     loss: Loss
@@ -48,11 +49,7 @@ def load_source(source: str) -> "nn.Module":
     """
     from torch import nn
 
-    module = types.ModuleType("lossgen_emitted")
-    try:
-        exec(compile(source, "<emitted loss>", "exec"), module.__dict__)
-    except Exception as error:  # noqa: BLE001  a trusted file of the user's own may raise anything
-        raise InputError(f"loss module: does not run: {type(error).__name__}: {error}") from None
+    module = run_source(source)
     classes = [
         value
         for value in vars(module).values()
@@ -68,11 +65,25 @@ def load_source(source: str) -> "nn.Module":
     return criterion
 
 
+def run_source(source: str) -> types.ModuleType:
+    """An emitted file's text, run as a module of its own.
+
+    Raises:
+        InputError: it does not run.
+    """
+    module = types.ModuleType("lossgen_emitted")
+    try:
+        exec(compile(source, "<emitted loss>", "exec"), module.__dict__)
+    except Exception as error:  # noqa: BLE001  a trusted file of the user's own may raise anything
+        raise InputError(f"loss module: does not run: {type(error).__name__}: {error}") from None
+    return module
+
+
 def load_argument(text: str, trust: bool = False) -> NamedSource:
     """The loss that a LOSS argument means: a path that exists, else a zoo name, else an expression.
 
     Args:
-        text: path of a `.loss` or an emitted `.py` file, a name of the zoo, or loss text.
+        text: path of a `.loss` or an emitted `.py` file of any target, a name of the zoo, or loss text.
         trust: take the body of a `.py` file as it is, although it differs from what lossgen would write.
 
     Raises:
@@ -131,13 +142,19 @@ def _from_file(path: Path, trust: bool) -> NamedSource:
     if path.suffix != ".py":
         loss = parse_loss(text, str(path))
         return NamedSource(loss, emit_torch(loss))
-    loss = read_emitted(text, str(path))
-    if body_of(text) != body_of(emit_torch(loss)) and not trust:
+    loss, target = read_emitted(text, str(path)), target_of(text)
+    same = body_of(text) == body_of(target.emit(loss))
+    if not same and not (trust and target is TORCH):
         raise InputError(
-            f"loss {path}: its code differs from what its docstring's loss is emitted as, so it is not run; "
-            "pass --trust to run it as it is, or write it anew with `lossgen compile`"
+            f"loss {path}: its code differs from what its docstring's loss is emitted as"
+            + (
+                ", so it is not run; pass --trust to run it as it is, or write it anew with `lossgen compile`"
+                if target is TORCH
+                else f" for {target.library}, and only PyTorch modules can be run as they are; "
+                f"write it anew with `lossgen compile --target {target.name}`"
+            )
         )
-    return NamedSource(loss, text)
+    return NamedSource(loss, text if target is TORCH else emit_torch(loss))
 
 
 def _read(path: Path) -> str:

@@ -1,0 +1,133 @@
+"""Proof of the files of other targets than PyTorch, with the same measure: `verify.compare_curves`.
+
+A Keras file is proven in value and gradient on Keras' PyTorch backend: in float32, and in float64 where it does without
+`ops.maximum`, `ops.minimum` and means of a batch, which are float32 there whatever they are given. A NumPy file is
+proven in value, in float64.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lossgen.codegen.curves import (
+    ROWS,
+    TARGETS,
+    Array,
+    Curves,
+    kernel_curves,
+    module_curves,
+    score_rows,
+    tuned,
+    tunings,
+)
+from lossgen.codegen.load import run_source
+from lossgen.codegen.verify import compare_curves
+from lossgen.errors import CheckError, InputError
+from lossgen.language.loss import Loss
+from lossgen.language.operators import BATCH_TERMS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def verify_keras(loss: Loss, source: str) -> None:
+    """Compare the Keras file in `source` with the kernel's evaluation of `loss`, in value and gradient.
+
+    Raises:
+        CheckError: where and by how much they differ, or that the file does not run.
+        InputError: Keras is not installed, or runs on another backend than PyTorch in this process.
+    """
+    import torch
+
+    keras = _keras()
+    built = getattr(run_source(source), loss.name)
+    single = any(f"ops.{name}(" in source for name in ("maximum", "minimum")) or loss.variables() & set(BATCH_TERMS)
+    kinds = ("float32",) if single else ("float64", "float32")
+    for constants in tunings(loss):
+        for scores in score_rows(loss):
+            expected = kernel_curves(tuned(loss, constants), scores)
+            for kind in kinds:
+                criterion = _InTorchsOrder(built(reduction="none", dtype=kind, **constants))
+                leaf = torch.tensor(scores, dtype=getattr(torch, kind), requires_grad=True)
+                try:
+                    with keras.device("cpu"):
+                        found = module_curves(criterion, leaf)
+                except RuntimeError as error:  # a constant that float32 cannot hold, for one
+                    raise CheckError(f"{loss.name}: the emitted Keras file does not run in {kind}: {error}") from None
+                compare_curves(_whose(loss, "Keras", constants), expected, found, scores, kind)
+
+
+def verify_numpy(loss: Loss, source: str) -> None:
+    """Compare the NumPy file in `source` with the kernel's evaluation of `loss`, in value.
+
+    Raises:
+        CheckError: where and by how much they differ.
+    """
+    functions = run_source(source)
+    for constants in tunings(loss):
+        for scores in score_rows(loss):
+            expected = kernel_curves(tuned(loss, constants), scores)
+            with np.errstate(all="ignore"):
+                values = numpy_values(functions, scores, constants)
+            found = Curves(expected.names, values, expected.gradients)
+            compare_curves(_whose(loss, "NumPy", constants), expected, found, scores, "float64")
+
+
+def numpy_values(functions: Any, scores: Array, constants: dict[str, float]) -> Array:
+    """Values of the functions of a NumPy file, in the rows of `Curves`."""
+    means = {"mean_real": scores[0].mean(), "mean_fake": scores[1].mean()}
+    given = {**means, **constants}
+    values = np.zeros_like(scores)
+    for row, name in enumerate(ROWS):
+        if hasattr(functions, name):
+            function = getattr(functions, name)
+            takes = inspect.signature(function).parameters
+            values[row] = function(scores[row], **{key: value for key, value in given.items() if key in takes})
+    for row, target in enumerate(TARGETS[: len(scores) - len(ROWS)], len(ROWS)):
+        takes = inspect.signature(functions.loss).parameters
+        tuned_to = {key: value for key, value in constants.items() if key in takes}
+        values[row] = functions.loss(scores[row], np.full_like(scores[row], target), **tuned_to)
+    return values
+
+
+class _InTorchsOrder:
+    """A Keras criterion, called as the PyTorch one is."""
+
+    def __init__(self, criterion: Any) -> None:
+        self.criterion = criterion
+        self.discriminator_loss = criterion.discriminator_loss
+        self.generator_loss = criterion.generator_loss
+
+    def __call__(self, score: "Tensor", target: "Tensor") -> "Tensor":
+        found: Tensor = self.criterion(target, score)
+        return found
+
+
+def _keras() -> Any:
+    """Keras on its PyTorch backend."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "torch"
+    try:
+        keras = importlib.import_module("keras")
+    except ImportError:
+        raise InputError(
+            "target keras: a file is proven before it is written, and Keras is not installed: "
+            "pip install 'lossgen[keras]'"
+        ) from None
+    finally:
+        os.environ.pop("KERAS_BACKEND", None)
+        if chosen is not None:
+            os.environ["KERAS_BACKEND"] = chosen
+    if keras.backend.backend() != "torch":
+        raise InputError(f"target keras: proven on Keras' torch backend; this process has {keras.backend.backend()}")
+    return keras
+
+
+def _whose(loss: Loss, library: str, constants: dict[str, float]) -> str:
+    tuned_to = "".join(f" with {name} = {value:g}" for name, value in constants.items())
+    return f"{loss.name}{tuned_to}: the emitted {library} file's"
