@@ -65,8 +65,9 @@ def checked_productions(rules: Rules, comments: Comments, place: Place) -> _Prod
         own[str(name)], passed_on[str(name)] = [], []
         seen: set[str] = set()
         for alternative in alternatives:
-            word = alternative.alias or (alternative.operands[0] if len(alternative.words) == 1 else None)
-            if word is None or (alternative.alias is None and not alternative.operands):
+            hands_on = len(alternative.words) == len(alternative.operands) == 1
+            word = alternative.operands[0] if hands_on else alternative.alias
+            if word is None:
                 at = alternative.words[0] if alternative.words else name
                 raise place.error(f"an alternative of {name} has no alias", at, '"…" TYPE … -> OPERATOR')
             if word in seen:
