@@ -72,7 +72,7 @@ class BCESmooth(nn.Module):
     Args:
         reduction: "mean", "sum", or "none" for the loss of every element.
         input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.
-        real_target: a constant of the loss; a finite number, at least 1e-8.
+        real_target: a constant of the loss; a finite number.
     """
 
     needs_real = False  # generator_loss makes no use of the real scores
@@ -85,8 +85,8 @@ class BCESmooth(nn.Module):
             raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
         self.reduction = reduction
         self.input = input
-        if not 1e-8 <= real_target < float("inf"):
-            raise ValueError(f"real_target must be a finite number, at least 1e-8, not {real_target!r}")
+        if not abs(real_target) < float("inf"):
+            raise ValueError(f"real_target must be a finite number, not {real_target!r}")
         self.real_target = float(real_target)
         self._unchecked_calls = 10 if input == "score" else 0
         self._reached_half = False
@@ -147,8 +147,8 @@ class BCESmooth(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "BCESmooth takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
-                    " sigmoid? Remove it, or pass input='probability'.",
+                    f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"
+                    " discriminator end in a sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )
         else:

@@ -140,8 +140,8 @@ class Minimax(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "Minimax takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
-                    " sigmoid? Remove it, or pass input='probability'.",
+                    f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"
+                    " discriminator end in a sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )
         else:

@@ -38,17 +38,17 @@ from torch import Tensor, nn
 def real(score: Tensor) -> Tensor:
     """Loss of the discriminator on real images, elementwise."""
     y_pred = torch.sigmoid(score)
-    t1 = torch.exp(2.4092 - y_pred - y_pred) - torch.cos(torch.cos(torch.sin(y_pred)))
-    t2 = torch.sigmoid(-score)
-    return 0.5 * (t1 + torch.exp(2.4092 - t2) - torch.cos(torch.cos(torch.sin(t2))))
+    t0 = torch.exp(2.4092 - y_pred - y_pred) - torch.cos(torch.cos(torch.sin(y_pred)))
+    t1 = torch.sigmoid(-score)
+    return 0.5 * (t0 + torch.exp(2.4092 - t1) - torch.cos(torch.cos(torch.sin(t1))))
 
 
 def fake(score: Tensor) -> Tensor:
     """Loss of the discriminator on generated images, elementwise."""
     y_pred = torch.sigmoid(score)
-    t1 = torch.exp(2.4092 - y_pred) - torch.cos(torch.cos(torch.sin(y_pred)))
-    t2 = torch.sigmoid(-score)
-    return 0.5 * (t1 + torch.exp(2.4092 - t2 - t2) - torch.cos(torch.cos(torch.sin(t2))))
+    t0 = torch.exp(2.4092 - y_pred) - torch.cos(torch.cos(torch.sin(y_pred)))
+    t1 = torch.sigmoid(-score)
+    return 0.5 * (t0 + torch.exp(2.4092 - t1 - t1) - torch.cos(torch.cos(torch.sin(t1))))
 
 
 def generator(score: Tensor) -> Tensor:
@@ -59,10 +59,10 @@ def generator(score: Tensor) -> Tensor:
 def loss(score: Tensor, y_real: Tensor) -> Tensor:
     """Loss for any target, elementwise: 1 for real, 0 for fake, or soft."""
     y_pred = torch.sigmoid(score)
-    t1 = torch.exp(2.4092 - y_pred - y_pred * y_real) - torch.cos(torch.cos(torch.sin(y_pred)))
-    t2 = torch.sigmoid(-score)
-    t3 = 2.4092 - t2 - t2 * (1.0 - y_real)
-    return 0.5 * (t1 + torch.exp(t3) - torch.cos(torch.cos(torch.sin(t2))))
+    t0 = torch.exp(2.4092 - y_pred - y_pred * y_real) - torch.cos(torch.cos(torch.sin(y_pred)))
+    t1 = torch.sigmoid(-score)
+    t2 = 2.4092 - t1 - t1 * (1.0 - y_real)
+    return 0.5 * (t0 + torch.exp(t2) - torch.cos(torch.cos(torch.sin(t1))))
 
 
 class NGL(nn.Module):
@@ -145,8 +145,8 @@ class NGL(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "NGL takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
-                    " sigmoid? Remove it, or pass input='probability'.",
+                    f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"
+                    " discriminator end in a sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )
         else:

@@ -58,8 +58,8 @@ def real(
 ) -> Tensor:
     """Loss of the discriminator on real images, elementwise."""
     y_pred = torch.sigmoid(score)
-    t1 = y_pred - centre
-    return t1 * first + t1 ** 2 * second + t1 ** 3 * third
+    t0 = y_pred - centre
+    return t0 * first + t0 ** 2 * second + t0 ** 3 * third
 
 
 def fake(
@@ -85,8 +85,8 @@ def generator(
 ) -> Tensor:
     """Loss of the generator, elementwise."""
     y_pred = torch.sigmoid(score)
-    t1 = y_pred - centre
-    return t1 * first + t1 ** 2 * second + t1 ** 3 * third
+    t0 = y_pred - centre
+    return t0 * first + t0 ** 2 * second + t0 ** 3 * third
 
 
 def loss(
@@ -99,7 +99,10 @@ def loss(
     third: float = -2.6666666666666665,
 ) -> Tensor:
     """Loss for any target, elementwise: 1 for real, 0 for fake, or soft."""
-    return y_real * real(score, centre=centre, first=first, second=second, third=third) + (1.0 - y_real) * fake(score, centre=centre, first=first, second=second, third=third)
+    return (
+        y_real * real(score, centre=centre, first=first, second=second, third=third)
+        + (1.0 - y_real) * fake(score, centre=centre, first=first, second=second, third=third)
+    )
 
 
 class Taylor(nn.Module):
@@ -112,10 +115,10 @@ class Taylor(nn.Module):
     Args:
         reduction: "mean", "sum", or "none" for the loss of every element.
         input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.
-        centre: a constant of the loss; a finite number, at least 1e-8.
-        first: a constant of the loss; a finite number, at most -1e-8.
-        second: a constant of the loss; a finite number, at least 1e-8.
-        third: a constant of the loss; a finite number, at most -1e-8.
+        centre: a constant of the loss; a finite number.
+        first: a constant of the loss; a finite number.
+        second: a constant of the loss; a finite number.
+        third: a constant of the loss; a finite number.
     """
 
     needs_real = False  # generator_loss makes no use of the real scores
@@ -137,14 +140,14 @@ class Taylor(nn.Module):
             raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
         self.reduction = reduction
         self.input = input
-        if not 1e-8 <= centre < float("inf"):
-            raise ValueError(f"centre must be a finite number, at least 1e-8, not {centre!r}")
-        if not -float("inf") < first <= -1e-8:
-            raise ValueError(f"first must be a finite number, at most -1e-8, not {first!r}")
-        if not 1e-8 <= second < float("inf"):
-            raise ValueError(f"second must be a finite number, at least 1e-8, not {second!r}")
-        if not -float("inf") < third <= -1e-8:
-            raise ValueError(f"third must be a finite number, at most -1e-8, not {third!r}")
+        if not abs(centre) < float("inf"):
+            raise ValueError(f"centre must be a finite number, not {centre!r}")
+        if not abs(first) < float("inf"):
+            raise ValueError(f"first must be a finite number, not {first!r}")
+        if not abs(second) < float("inf"):
+            raise ValueError(f"second must be a finite number, not {second!r}")
+        if not abs(third) < float("inf"):
+            raise ValueError(f"third must be a finite number, not {third!r}")
         self.centre = float(centre)
         self.first = float(first)
         self.second = float(second)
@@ -188,7 +191,13 @@ class Taylor(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}, input={self.input!r}, centre={self.centre!r}, first={self.first!r}, second={self.second!r}, third={self.third!r}"
+        return (
+            f"reduction={self.reduction!r}, input={self.input!r}"
+            f", centre={self.centre!r}"
+            f", first={self.first!r}"
+            f", second={self.second!r}"
+            f", third={self.third!r}"
+        )
 
     def _over_scales(self, function, score):
         if isinstance(score, (list, tuple)):
@@ -217,8 +226,8 @@ class Taylor(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "Taylor takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
-                    " sigmoid? Remove it, or pass input='probability'.",
+                    f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"
+                    " discriminator end in a sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )
         else:

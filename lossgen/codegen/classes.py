@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from lossgen.codegen.parts import OWN, Calls, Parts, over_scales
 from lossgen.language.domain import tunable
+from lossgen.language.interval import REALS, Interval
 from lossgen.language.loss import GENERATOR_REAL, Loss
 
 EPS = "1e-8"
@@ -43,10 +44,10 @@ def docstring_lines(first: str, more: str = "") -> Iterator[str]:
         yield from (f'"""{first}', "", more, '"""')
 
 
-def argument_lines(loss: Loss) -> Iterator[str]:
+def argument_lines(loss: Loss, parts: Parts) -> Iterator[str]:
     """What the class's docstring says of the named constants."""
     for name, value in loss.constants.items():
-        yield f"{name}: a constant of the loss; {_allowed(value)}."
+        yield f"{name}: a constant of the loss; {_allowed(_range(name, value, parts))}."
 
 
 def attribute_lines(loss: Loss) -> Iterator[str]:
@@ -59,11 +60,12 @@ def attribute_lines(loss: Loss) -> Iterator[str]:
         yield f"recommended = {json.dumps(dict(loss.needs))}  # to train the discriminator with; no part of this file"
 
 
-def constant_lines(loss: Loss) -> Iterator[str]:
+def constant_lines(loss: Loss, parts: Parts) -> Iterator[str]:
     """Lines of __init__ that check the named constants and keep them."""
     for name, value in loss.constants.items():
-        yield f"if not {_condition(name, value)}:"
-        yield f'    raise ValueError(f"{name} must be {_allowed(value)}, not {{{name}!r}}")'
+        allowed = _range(name, value, parts)
+        yield f"if not {_condition(name, allowed)}:"
+        yield f'    raise ValueError(f"{name} must be {_allowed(allowed)}, not {{{name}!r}}")'
     for name in loss.constants:
         yield f"self.{name} = float({name})"
 
@@ -115,15 +117,17 @@ def compares(parts: Parts) -> bool:
     return any(len(part.scores) > 1 for name, part in parts.by_name.items() if name in OWN)
 
 
-def _allowed(value: float) -> str:
-    interval = tunable(value)
+def _range(name: str, value: float, parts: Parts) -> Interval:
+    return tunable(value) if name in parts.signed else REALS
+
+
+def _allowed(interval: Interval) -> str:
     if interval.lo > 0.0:
         return f"a finite number, at least {EPS}"
     return f"a finite number, at most -{EPS}" if interval.hi < 0.0 else "a finite number"
 
 
-def _condition(name: str, value: float) -> str:
-    interval = tunable(value)
+def _condition(name: str, interval: Interval) -> str:
     if interval.lo > 0.0:
         return f'{EPS} <= {name} < float("inf")'
     return f'-float("inf") < {name} <= -{EPS}' if interval.hi < 0.0 else f'abs({name}) < float("inf")'

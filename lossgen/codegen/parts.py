@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lossgen.codegen.statements import function, signature
+from lossgen.codegen.statements import function, signature, wrapped
 from lossgen.errors import InputError
 from lossgen.language.emission import Dialect
 from lossgen.language.expression import Expression
+from lossgen.language.interval import REALS
 from lossgen.language.loss import GENERATOR_REAL, Loss
-from lossgen.language.lower import lower_loss
+from lossgen.language.lower import LoweredLoss, lower_loss
 from lossgen.language.operators import BATCH_TERMS
 
 EPS_LINE = "EPS = 1e-8  # divisors, roots and logarithms are guarded below this magnitude, nowhere else"
@@ -62,10 +63,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """A loss's functions, by name, and their source."""
+    """A loss's functions.
+
+    Attributes:
+        by_name: the functions, by name.
+        source: their text.
+        signed: named constants that must keep their sign, since a guard is left out because of it.
+    """
 
     by_name: Mapping[str, Part]
     source: str
+    signed: frozenset[str]
 
     def __getitem__(self, name: str) -> Part:
         return self.by_name[name]
@@ -122,7 +130,14 @@ def loss_parts(dialect: Dialect, loss: Loss) -> Parts:
         parts["loss"] = Part("loss", (), {**of_real.constants, **of_fake.constants})
         mixture = f"y_real * {of_real.called('score', ())} + (1.0 - y_real) * {of_fake.called('score', ())}"
         sources.append(_forwarding(dialect, parts["loss"], mixture, "y_real"))
-    return Parts(parts, "\n\n\n".join(sources))
+    signed = frozenset(name for name in loss.constants if _spares_a_guard(dialect, lowered, name))
+    return Parts(parts, "\n\n\n".join(sources), signed)
+
+
+def _spares_a_guard(dialect: Dialect, lowered: LoweredLoss, name: str) -> bool:
+    """Whether the text would be another one if nothing were known of the sign of a named constant."""
+    forms = [*lowered.roles.values(), *([lowered.label] if lowered.label is not None else [])]
+    return any(function(dialect, "", "", form) != function(dialect, "", "", form, {name: REALS}) for form in forms)
 
 
 def _head(dialect: Dialect, part: Part, *more: str) -> str:
@@ -130,7 +145,8 @@ def _head(dialect: Dialect, part: Part, *more: str) -> str:
 
 
 def _forwarding(dialect: Dialect, part: Part, returned: str, *more: str) -> str:
-    return f'{_head(dialect, part, *more)}\n    """{_ABOUT[part.name]}"""\n    return {returned}'
+    line = wrapped(f"    return {returned}")
+    return f'{_head(dialect, part, *more)}\n    """{_ABOUT[part.name]}"""\n{line}'
 
 
 @dataclass(frozen=True)

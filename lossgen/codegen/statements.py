@@ -6,10 +6,20 @@ from lossgen.codegen.dag import shared
 from lossgen.language.domain import enclosures
 from lossgen.language.emission import ATOM, UNARY, Code, Dialect
 from lossgen.language.expression import Expression, apply, variable
+from lossgen.language.interval import Interval
 from lossgen.language.operators import OPERATORS
 
 WIDTH = 100
 PROBABILITY = apply("sigmoid", variable("score"))
+
+
+def wrapped(line: str, indent: str = "    ") -> str:
+    """A return statement of a sum that is too long for a line, in one line a term; any other as it is."""
+    first, *others = line.removeprefix(f"{indent}return ").split(" + ")
+    if len(line) <= WIDTH or not others:
+        return line
+    terms = [f"{indent}    {first}", *(f"{indent}    + {term}" for term in others)]
+    return "\n".join([f"{indent}return (", *terms, f"{indent})"])
 
 
 def signature(tensor: str, name: str, parameters: Sequence[str], constants: Mapping[str, float]) -> str:
@@ -29,15 +39,18 @@ def signature(tensor: str, name: str, parameters: Sequence[str], constants: Mapp
     return "\n".join([f"def {name}(", *(f"    {part}," for part in typed), end])
 
 
-def function(dialect: Dialect, head: str, about: str, expression: Expression) -> str:
+def function(
+    dialect: Dialect, head: str, about: str, expression: Expression, domains: Mapping[str, Interval] | None = None
+) -> str:
     """Source of a function that returns the value of a lowered expression, with the shape of `score`.
 
     Args:
         head: its signature.
         about: its docstring.
+        domains: intervals in place of those of variables and named constants, by name.
     """
     lines = [*head.split("\n"), f'    """{about}"""']
-    intervals = enclosures(expression)
+    intervals = enclosures(expression, domains)
     constants = {node.name for node in intervals}
     named: dict[Expression, Code] = {}
     common = shared(expression)
@@ -70,7 +83,7 @@ def function(dialect: Dialect, head: str, about: str, expression: Expression) ->
         found = []
         for node in common:
             if node != expression:
-                name = "y_pred" if node == PROBABILITY else f"t{len(named)}"
+                name = "y_pred" if node == PROBABILITY else f"t{len(named.keys() - {PROBABILITY})}"
                 while name in constants:
                     name += "_"
                 found.append(f"    {name} = {code(node).text}")

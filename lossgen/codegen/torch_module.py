@@ -60,14 +60,14 @@ def _class(loss: Loss, parts: Parts) -> str:
     return Template(_CLASS).substitute(
         name=loss.name,
         about=_ABOUT if "loss" in parts else _ABOUT_OF_BATCHES,
-        arguments=classes.indent([*_ARGUMENTS, *classes.argument_lines(loss)]),
+        arguments=classes.indent([*_ARGUMENTS, *classes.argument_lines(loss, parts)]),
         attributes=classes.indent(classes.attribute_lines(loss), 4),
         signature=classes.init(['reduction: str = "mean"', 'input: str = "score"'], constants, " -> None"),
-        constants=classes.added(classes.constant_lines(loss)),
+        constants=classes.added(classes.constant_lines(loss, parts)),
         forward=classes.indent(_forward(loss, parts)),
         discriminator=classes.indent(_discriminator(parts)),
         generator=classes.indent(_generator(loss, parts)),
-        shown="".join(f", {name}={{self.{name}!r}}" for name in loss.constants),
+        extra_repr=classes.indent(_extra_repr(loss)),
         over_scales=_OVER_BATCHES if classes.compares(parts) else _OVER_SCALES,
     )
 
@@ -104,6 +104,18 @@ def _generator(loss: Loss, parts: Parts) -> Iterator[str]:
     yield from classes.docstring_lines(*classes.about_generator(parts))
     both = 'return (of_fake, of_real) if self.reduction == "none" else of_fake + of_real'
     yield from classes.generator_lines(loss, parts, _CALLS, both)
+
+
+def _extra_repr(loss: Loss) -> Iterator[str]:
+    shown = [f"{name}={{self.{name}!r}}" for name in ("reduction", "input", *loss.constants)]
+    line = f'return f"{", ".join(shown)}"'
+    if len(line) <= classes.WIDTH:
+        yield line
+        return
+    yield "return ("
+    yield f'    f"{", ".join(shown[:2])}"'
+    yield from (f'    f", {part}"' for part in shown[2:])
+    yield ")"
 
 
 _ARGUMENTS = (
@@ -184,7 +196,7 @@ class $name(nn.Module):
         $generator
 
     def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}, input={self.input!r}$shown"
+        $extra_repr
 
     $over_scales
 
@@ -204,8 +216,8 @@ class $name(nn.Module):
             self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
-                    "$name takes raw scores, but all it was given lies in [0, 1]: does the discriminator end in a"
-                    " sigmoid? Remove it, or pass input='probability'.",
+                    f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"
+                    " discriminator end in a sigmoid? Remove it, or pass input='probability'.",
                     stacklevel=3,
                 )
         else:
