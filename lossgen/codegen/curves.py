@@ -81,23 +81,41 @@ def kernel_curves(loss: Loss, rows: Array) -> Curves:
     return Curves(_names(lowered.label is not None), values, gradients)
 
 
-def module_curves(criterion: Any, scores: "Tensor") -> Curves:
-    """What a module with reduction "none" says, from one pass forward and one backward.
-
-    Args:
-        scores: (P, n), a leaf that requires its gradient.
-    """
+def module_values(criterion: Any, scores: "Tensor") -> "Tensor":
+    """Losses (P, n) of a module with reduction "none", for rows of scores (P, n)."""
     import torch
 
     real, fake = criterion.discriminator_loss(scores[0], scores[1])
     generator = criterion.generator_loss(scores[2], scores[3])
     of_fake, of_real = generator if isinstance(generator, tuple) else (generator, torch.zeros_like(real))
     values = torch.stack([real, fake, of_fake, of_real])
-    if len(scores) > len(ROWS):
-        targets = torch.tensor(TARGETS, dtype=scores.dtype, device=scores.device).unsqueeze(1)
-        values = torch.cat([values, criterion(scores[len(ROWS) :], targets)])
-    slope = torch.autograd.grad(values.sum(), scores)[0] if values.requires_grad else torch.zeros_like(scores)
-    return Curves(_names(len(scores) > len(ROWS)), values.detach().double().cpu().numpy(), slope.double().cpu().numpy())
+    if len(scores) == len(ROWS):
+        return values
+    targets = torch.tensor(TARGETS, dtype=values.dtype, device=scores.device).unsqueeze(1)
+    return torch.cat([values, criterion(scores[len(ROWS) :], targets)])
+
+
+def module_curves(criterion: Any, scores: "Tensor") -> Curves:
+    """What a module with reduction "none" says, from one pass forward and one backward.
+
+    Args:
+        scores: (P, n), a leaf that requires its gradient.
+    """
+    return differentiated(module_values(criterion, scores), scores)
+
+
+def differentiated(values: "Tensor", scores: "Tensor") -> Curves:
+    """The curves of losses (P, n) that were computed from scores (P, n), a leaf that requires its gradient."""
+    import torch
+
+    slopes = torch.autograd.grad(values.sum(), scores)[0] if values.requires_grad else torch.zeros_like(scores)
+    return as_curves(values, slopes)
+
+
+def as_curves(values: "Tensor", slopes: "Tensor") -> Curves:
+    """Losses and their gradients, (P, n), as curves."""
+    numbers = [tensor.detach().double().cpu().numpy() for tensor in (values, slopes)]
+    return Curves(_names(len(values) > len(ROWS)), *numbers)
 
 
 def tuned(loss: Loss, values: Mapping[str, float]) -> Loss:

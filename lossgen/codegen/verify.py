@@ -54,27 +54,38 @@ def verify_module(loss: Loss, source: str) -> None:
                 compare_curves(f"{whose}'s", expected, found, scores, kind)
 
 
-def compare_curves(whose: str, expected: Curves, found: Curves, scores: Array, kind: str) -> None:
+def compare_curves(
+    whose: str,
+    expected: Curves,
+    found: Curves,
+    scores: Array,
+    how: str,
+    tolerance: float | None = None,
+    of_gradient: float | None = None,
+) -> None:
     """Hold found curves against the kernel's, both over the same rows of scores (P, n).
 
     Args:
         whose: beginning of the message.
-        kind: dtype that the found curves were computed in.
+        how: dtype or way in which the found curves were computed, for the message.
+        tolerance: largest difference allowed, in the measure of TOLERANCE; None takes that of the dtype `how`.
+        of_gradient: that of the gradients, where theirs is another.
 
     Raises:
         CheckError: where the first curve that differs does so most, and by how much.
     """
+    tolerance = TOLERANCE[how] if tolerance is None else tolerance
     pairs = {
-        "value": (expected.values, found.values),
-        "gradient": (expected.gradients, found.gradients),
+        "value": (expected.values, found.values, tolerance),
+        "gradient": (expected.gradients, found.gradients, tolerance if of_gradient is None else of_gradient),
     }
-    excess = {what: _excess(theirs, ours, TOLERANCE[kind]) for what, (theirs, ours) in pairs.items()}
+    excess = {what: _excess(*pair) for what, pair in pairs.items()}
     for row, name in enumerate(expected.names):
-        for what, (theirs, ours) in pairs.items():
+        for what, (theirs, ours, _) in pairs.items():
             at = int(np.argmax(excess[what][row]))
             if excess[what][row, at] > 1.0:
                 raise CheckError(
-                    f"{whose} {what} of {name} in {kind} at score {scores[row, at]:.6g} is {ours[row, at]:.9g}, "
+                    f"{whose} {what} of {name} in {how} at score {scores[row, at]:.6g} is {ours[row, at]:.9g}, "
                     f"the kernel's {theirs[row, at]:.9g}"
                 )
 
