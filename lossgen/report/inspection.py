@@ -8,6 +8,7 @@ from lossgen.codegen.card import Card, card
 from lossgen.codegen.card_text import card_lines, screen_line
 from lossgen.language.expression import Expression
 from lossgen.language.loss import Loss
+from lossgen.language.mathml import loss_mathml
 from lossgen.language.printer import loss_latex, print_loss, to_text
 
 
@@ -49,6 +50,7 @@ class Inspection:
             "simplified": print_loss(self.simple),
             "derivatives": {name: to_text(e) if e is not None else None for name, e in self.slopes.items()},
             "latex": loss_latex(self.loss),
+            "mathml": loss_mathml(self.loss),
             "digest": self.loss.digest(),
             "card": self.measured.as_json(),
         }

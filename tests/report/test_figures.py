@@ -10,7 +10,6 @@ from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Contestant, summarise_outcomes
 from lossgen.evolution.session import Entry
-from lossgen.report.curves import loss_curves
 from lossgen.report.figures import box_plot, sample_grids
 from lossgen.report.images import write_images
 from lossgen.report.live import duration
@@ -19,12 +18,6 @@ from lossgen.runner import Outcome
 
 def ink(path: Path) -> float:
     return float(np.asarray(Image.open(path).convert("L")).std())
-
-
-def test_curves_of_any_losses(tmp_path: Path) -> None:
-    wild = load_argument("loss Wild(y_real, y_pred) = exp(50 * y_pred) / (y_pred - y_real)").loss
-    loss_curves([wild, load_argument("bce").loss], tmp_path / "c.png")
-    assert ink(tmp_path / "c.png") > 10
 
 
 def test_grids_of_grey_and_colour_at_the_asked_replicate(tmp_path: Path) -> None:
