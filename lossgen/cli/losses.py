@@ -14,10 +14,17 @@ from lossgen.errors import CheckError, InputError
 @click.option("--name", help="Name of the emitted class, for a single LOSS.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, for a single LOSS; - prints it.")
 @click.option("--target", type=click.Choice(["torch", "keras", "numpy"]), default="torch", help="Library to emit for.")
+@click.option("--full", is_flag=True, help="Also check autocast, half precision, torch.func, export and compile.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where an emitted file is not up to date.")
 @click.option("--trust", is_flag=True, help="Read .py files whose code is not what lossgen would write.")
 def compile_(
-    losses: tuple[str, ...], name: str | None, output: Path | None, target: str, check: bool, trust: bool
+    losses: tuple[str, ...],
+    name: str | None,
+    output: Path | None,
+    target: str,
+    full: bool,
+    check: bool,
+    trust: bool,
 ) -> None:
     """Emit the source file of each LOSS, after proving it equal to the loss in value and gradient.
 
@@ -25,6 +32,7 @@ def compile_(
     which has no gradients, to foo_numpy.py), any other is printed, unless -o says where. Without LOSS: all .loss files
     in ./generated.
     """
+    from lossgen.codegen.full_checks import full_checks
     from lossgen.codegen.load import load_argument
     from lossgen.codegen.targets import TARGETS, verify
     from lossgen.files import write_text
@@ -35,6 +43,8 @@ def compile_(
             raise InputError("compile: give a LOSS, or run it where ./generated holds .loss files")
     if len(losses) > 1 and (name is not None or output):
         raise InputError("compile: --name and -o belong to a single LOSS")
+    if full and (check or target != "torch"):
+        raise InputError("compile: --full checks PyTorch files that are written; leave out --check and --target")
     stale = []
     row = TARGETS[target]
     for text in losses:
@@ -50,6 +60,9 @@ def compile_(
                 stale.append(str(path))
             continue
         verify(row, loss, source)
+        if full:
+            for line in full_checks(loss, source):
+                click.echo(f"{loss.name}: {line}", err=path is None or str(path) == "-")
         if path is None or str(path) == "-":
             click.echo(source, nl=False)
             continue
