@@ -1,9 +1,12 @@
 """What `compile --full` checks: the zoo passes, and each check refuses the module that is broken in its way."""
 
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from lossgen.cli import cli
 from lossgen.codegen.full_checks import compiler, full_checks
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.codegen.verify import verify_module
@@ -112,3 +115,25 @@ def test_the_compiler_is_the_one_that_torch_would_take(monkeypatch: pytest.Monke
     assert compiler() is None
     monkeypatch.setenv("CXX", sys.executable)
     assert compiler() == sys.executable
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_compile_full_prints_a_line_a_check_and_writes_no_file_that_fails(tmp_path: Path) -> None:
+    written = tmp_path / "written.py"
+    good = CliRunner().invoke(cli, ["compile", "lsgan", "--full", "-o", str(written)])
+    assert good.exit_code == 0
+    assert on_cpu(good.stdout.splitlines())[:-2] == [f"LSGAN: {line}" for line in LINES]
+    assert written.is_file()
+    steep = tmp_path / "steep.py"  # at score -30 its gradient is 0.7 e^21, which float16 does not hold
+    bad = CliRunner().invoke(cli, ["compile", "exp(-0.7 * score) * y_real + y_pred", "--full", "-o", str(steep)])
+    assert isinstance(bad.exception, CheckError)
+    assert "gradient of real in float32 from float16 scores at score -30 is -inf" in str(bad.exception)
+    assert not steep.exists()
+    plain = CliRunner().invoke(cli, ["compile", "exp(-0.7 * score) * y_real + y_pred", "-o", str(steep)])
+    assert plain.exit_code == 0
+
+
+def test_full_belongs_to_pytorch_files_that_are_written() -> None:
+    for more in (["--check"], ["--target", "numpy"]):
+        found = CliRunner().invoke(cli, ["compile", "bce", "--full", *more])
+        assert "--full checks PyTorch files that are written" in str(found.exception)
