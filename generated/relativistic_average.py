@@ -11,7 +11,7 @@ The loss, in the language of lossgen::
 Relativistic average GAN, RaSGAN (Jolicoeur-Martineau 2019, "The relativistic discriminator"): how much more real an
 image scores than the other kind does on average. Both players see both kinds of images.
 
-In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
+In LaTeX, with y the target, p = sigmoid(s) and s the raw score, \bar{s} its mean over a batch::
 
     L_\mathrm{real} = \operatorname{softplus}\left(\bar{s}_\mathrm{fake} - s\right)
     L_\mathrm{fake} = \operatorname{softplus}\left(s - \bar{s}_\mathrm{real}\right)

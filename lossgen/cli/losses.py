@@ -67,7 +67,7 @@ def compile_(
             click.echo(source, nl=False)
             continue
         write_text(path, source)
-        click.echo(f"{path}: {loss.name}, equal to the loss in {row.proven_in}")
+        click.echo(f"{path}: {row.what} {loss.name}, equal to the loss in {row.proven_in}")
     if stale:
         again = "lossgen compile" + (f" --target {target}" if target != "torch" else "")
         raise CheckError(f"not up to date: {', '.join(stale)}; run `{again}` on the sources")

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from lossgen.codegen.card import card
 from lossgen.codegen.card_text import card_lines
 from lossgen.language.loss import Loss
+from lossgen.language.operators import BATCH_TERMS
 from lossgen.language.printer import loss_latex, print_loss
 
 MARKER = "The loss, in the language of lossgen::"
+BEFORE_LATEX = "In LaTeX, with y the target"
 CARD_TITLE = (
     "Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope",
     "is below 1 % of the steepest::",
@@ -21,7 +23,8 @@ def docstring(loss: Loss, title: str) -> str:
     lines += [""]
     if loss.note:
         lines += [*_safe(loss.note), ""]
-    lines += ["In LaTeX, with y the target, p = sigmoid(s) and s the raw score::", ""]
+    batch = r", \bar{s} its mean over a batch" if loss.variables() & set(BATCH_TERMS) else ""
+    lines += [f"{BEFORE_LATEX}, p = sigmoid(s) and s the raw score{batch}::", ""]
     lines += [f"    {line}" for line in loss_latex(loss)]
     lines += ["", *CARD_TITLE, ""]
     lines += [f"    {line}".rstrip() for line in card_lines(card(loss))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossgen.codegen.docstring import MARKER
+from lossgen.codegen.docstring import BEFORE_LATEX, MARKER
 from lossgen.codegen.parts import body_of
 from lossgen.codegen.targets import TORCH, target_of
 from lossgen.codegen.torch_module import emit_torch
@@ -133,7 +133,7 @@ def read_emitted(source: str, where: str) -> Loss:
         lines.append(line[4:])
     loss = parse_loss("\n".join(lines), where)
     rest = after.split("\n\n")
-    note = "\n\n".join(part for part in rest[2:]).rpartition("In LaTeX, with y the target")[0].strip()
+    note = "\n\n".join(part for part in rest[2:]).rpartition(BEFORE_LATEX)[0].strip()
     return loss.renamed(loss.name, note)
 
 

@@ -20,6 +20,7 @@ class Target:
         title: end of the first line of an emitted file's docstring, by which the file's target is known.
         emit: source text of a loss.
         proven_in: what `verify` proves.
+        what: what of the loss's name the file defines.
         suffix: what is put between a .loss file's stem and ".py".
     """
 
@@ -29,6 +30,7 @@ class Target:
     emit: Callable[[Loss], str]
     suffix: str
     proven_in: str = "value and gradient"
+    what: str = "class"
 
     def beside(self, path: Path) -> Path:
         """The file that a .loss file is emitted to."""
@@ -41,7 +43,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         for target in (
             Target("torch", "PyTorch", torch_module.TITLE, torch_module.emit_torch, ""),
             Target("keras", "Keras", keras_module.TITLE, keras_module.emit_keras, "_keras"),
-            Target("numpy", "NumPy", numpy_module.TITLE, numpy_module.emit_numpy, "_numpy", "value"),
+            Target("numpy", "NumPy", numpy_module.TITLE, numpy_module.emit_numpy, "_numpy", "value", "functions of"),
         )
     }
 )

@@ -13,7 +13,7 @@ from lossgen.codegen.load import load_source, read_emitted
 from lossgen.codegen.torch_module import MARKER, RESERVED, body_of, emit_torch
 from lossgen.errors import InputError
 from lossgen.language.expression import Expression, apply, constant, variable
-from lossgen.language.loss import Loss
+from lossgen.language.loss import GENERATOR_REAL, ROLES, Loss
 from lossgen.language.lower import NotFiniteError
 from lossgen.language.parser import parse_loss
 
@@ -102,7 +102,9 @@ def test_names_that_the_module_uses_are_refused(name: str) -> None:
 
 def test_every_name_bound_or_used_by_a_module_is_reserved() -> None:
     """With all helpers and imports in use."""
-    source = emit_torch(parse_loss("loss Made(score, y_real) = relu(log(score)) / score + square(y_real)"))
+    clauses = dict.fromkeys((*ROLES, GENERATOR_REAL), "relu(log(score)) / score")
+    text = "\n".join(f"{role}: {clause}" for role, clause in clauses.items())
+    source = emit_torch(parse_loss(f"loss Made(score):\n{text}"))
     tree = ast.parse(source)
     local = {"score", "y_real", "y_pred", "target"}
     bound: set[str] = set()
@@ -148,7 +150,7 @@ def variable_scores():  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("text", "name", "expected"),
     [
-        ("-log(y_pred)", "real", "return -F.logsigmoid(score)"),
+        ("-log(y_pred)", "real", "return F.softplus(-score)"),
         ("log(1 - y_pred)", "real", "return F.logsigmoid(-score)"),
         ("log(0.5 + y_pred)", "real", "return torch.log(0.5 + y_pred)"),
         ("log(score)", "real", "return torch.log(torch.abs(score).clamp(min=EPS))"),
@@ -177,7 +179,7 @@ def variable_scores():  # type: ignore[no-untyped-def]
         ("y_real * score", "loss", "return y_real * score"),
         ("y_real", "loss", "return y_real + torch.zeros_like(score)"),
         ("y_pred", "real", "return torch.sigmoid(score)"),
-        ("y_pred * tanh(score) + tanh(score)", "real", "return y_pred * t1 + t1"),
+        ("y_pred * tanh(score) + tanh(score)", "real", "return y_pred * t0 + t0"),
     ],
 )  # fmt: skip
 def test_a_formula_is_written_as_a_person_would(text: str, name: str, expected: str) -> None:
