@@ -41,9 +41,9 @@ class CandidateRow:
         loss: loss text.
         size: nodes.
         digest: of the loss, whatever its name.
-        fingerprint: of its gradients; "" where the screen found them not finite.
+        fingerprint: of its gradients; "" where the screen has rejected it.
         fate: "trained", "rejected", "duplicate" or "untrained".
-        reason: of a rejection, or what it duplicates.
+        reason: of a rejection (its `Rejection`, a colon, where and by how much), or what it duplicates.
         origin: how it was made.
         parents: digests.
     """

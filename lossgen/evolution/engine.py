@@ -6,6 +6,7 @@ stands and on the outcomes before it, never on workers, time or an interruption.
 
 import dataclasses
 import itertools
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,11 @@ MOST_PROPOSALS = 100_000
 FRESH_RATE = 0.1
 PROPOSE = 0
 
+Proposal = tuple[Derivation, str, tuple[str, ...]]
+"""A derivation, how it was made, and the digests of its parents."""
+Judged = tuple[Loss, Screening | str]
+"""A loss, and what the screen says of it, or why it cannot be screened."""
+
 
 @dataclass(frozen=True)
 class Individual:
@@ -43,6 +49,14 @@ class Individual:
     fitness: float
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Places of the first candidate with a text, and of the first that was trained with a fingerprint."""
+
+    digests: ChainMap[str, str]
+    fingerprints: ChainMap[str, str]
+
+
 def found_name(loss: Loss) -> str:
     """Name of a loss that was found: the beginning of its digest."""
     return f"Evolved_{loss.digest()[:8]}"
@@ -57,8 +71,13 @@ class Engine:
         self.seeds = [space.derive(loss) for loss in seed_losses]
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
-        self._seen_digests: dict[str, str] = {}
-        self._seen_fingerprints: dict[str, str] = {}
+        self._seen = _Seen(ChainMap(), ChainMap())
+        self._faults = {
+            row.digest: row.reason if row.fate == "rejected" else ""
+            for row in session.run.archive.candidates()
+            if row.fate in ("trained", "untrained") or row.reason.startswith(f"{Rejection.ILL_CONDITIONED}:")
+        }
+        """What the workers found against modules that passed the screen, by digest; "" for nothing."""
 
     def run(self, generations: int | None, steps: int, reserve: int) -> None:
         """Search.
@@ -101,25 +120,19 @@ class Engine:
             self.population = [candidates[i] for i in survivors(objectives, count)]
 
     def _propose(self, generation: int, wanted: int) -> list[tuple[Derivation, Entry]]:
-        """Draw proposals until `wanted` of them are new and pass the screen."""
+        """Draw proposals until `wanted` of them are new and pass the screen, and their modules the workers' check."""
         accepted: list[tuple[Derivation, Entry]] = []
         number = 0
         while len(accepted) < wanted and number < MOST_PROPOSALS:
             batch = [self._draw(generation, number + i) for i in range(BATCH)]
-            rows: list[CandidateRow] = []
-            for i, judged in enumerate(self._judge([derivation for derivation, _, _ in batch])):
-                if len(accepted) == wanted:
-                    break
-                derivation, origin, parents = batch[i]
-                row, entry = self._admit(generation, number + i, judged, origin, parents)
-                rows.append(row)
-                if entry is not None:
-                    accepted.append((derivation, entry))
+            judged = self._judge([derivation for derivation, _, _ in batch])
+            rows, admitted = self._admit_soundly(generation, number, judged, batch, wanted - len(accepted))
+            accepted += [(batch[row.number - number][0], admitted[row.digest]) for row in rows if row.fate == "trained"]
             self.session.run.archive.add_candidates(rows)
             number += BATCH
         return accepted
 
-    def _draw(self, generation: int, number: int) -> tuple[Derivation, str, tuple[str, ...]]:
+    def _draw(self, generation: int, number: int) -> Proposal:
         if generation == 0 and number < len(self.seeds):
             return self.seeds[number], "seed", ()
         sequence = np.random.SeedSequence(self.session.run.config.seed, spawn_key=(generation, number, PROPOSE))
@@ -132,7 +145,7 @@ class Engine:
         parents = {"crossover": (a.entry.digest, b.entry.digest), "fresh": ()}.get(how, (a.entry.digest,))
         return child, how, parents
 
-    def _judge(self, derivations: Sequence[Derivation]) -> list[tuple[Loss, Screening | str]]:
+    def _judge(self, derivations: Sequence[Derivation]) -> list[Judged]:
         """Each derivation's loss with its screening, or with the reason why it has none."""
         losses = [derivation.loss("Candidate") for derivation in derivations]
         lowered: list[LoweredLoss | str] = []
@@ -145,28 +158,61 @@ class Engine:
         judged: list[Screening | str] = [form if isinstance(form, str) else next(screened) for form in lowered]
         return list(zip(losses, judged, strict=True))
 
+    def _admit_soundly(
+        self, generation: int, first: int, judged: Sequence[Judged], batch: Sequence[Proposal], wanted: int
+    ) -> tuple[list[CandidateRow], dict[str, Entry]]:
+        """Rows of a batch, up to the last of `wanted` candidates that are to be trained, and entries by digest.
+
+        A module that nobody has checked is taken for sound at first. The workers then check all such at once, and the
+        batch is gone through again, since places that were thought taken are free; until no unchecked one is left.
+        """
+        entries: dict[str, Entry] = {}
+        while True:
+            seen = _Seen(self._seen.digests.new_child(), self._seen.fingerprints.new_child())
+            rows: list[CandidateRow] = []
+            missing = wanted
+            for i, found in enumerate(judged):
+                if not missing:
+                    break
+                row, loss = self._admit(generation, first + i, found, batch[i], seen)
+                rows.append(row)
+                if row.fate == "trained":
+                    missing -= 1
+                    entries[row.digest] = entries.get(row.digest) or Entry.of(loss)
+            unchecked = [entry for digest, entry in entries.items() if digest not in self._faults]
+            if not unchecked:
+                self._seen.digests.update(seen.digests.maps[0])
+                self._seen.fingerprints.update(seen.fingerprints.maps[0])
+                return rows, entries
+            for digest, outcome in self.session.check(unchecked).items():
+                is_fault = outcome.reason.startswith(f"{Rejection.ILL_CONDITIONED}:")
+                self._faults[digest] = outcome.reason if is_fault else ""  # anything else its training will tell
+
     def _admit(
-        self, generation: int, number: int, judged: tuple[Loss, Screening | str], origin: str, parents: tuple[str, ...]
-    ) -> tuple[CandidateRow, Entry | None]:
+        self, generation: int, number: int, judged: Judged, proposal: Proposal, seen: "_Seen"
+    ) -> tuple[CandidateRow, Loss]:
         loss, screening = judged
+        _, origin, parents = proposal
         loss = loss.renamed(found_name(loss))
         digest, mark, fate, reason = loss.digest(), "", "trained", ""
-        if digest in self._seen_digests:
-            fate, reason = "duplicate", f"same text as {self._seen_digests[digest]}"
+        if digest in seen.digests:
+            fate, reason = "duplicate", f"same text as {seen.digests[digest]}"
         elif isinstance(screening, str):
             fate, reason = "rejected", screening
         elif screening.rejection is not None:
             fate, reason = "rejected", f"{screening.rejection}: {screening.detail}"
         else:
             mark = fingerprint(screening.curves, self.session.ready.scale_free)
-            if mark in self._seen_fingerprints:
-                fate, reason = "duplicate", f"same gradients as {self._seen_fingerprints[mark]}"
+            if mark in seen.fingerprints:
+                fate, reason = "duplicate", f"same gradients as {seen.fingerprints[mark]}"
+            elif self._faults.get(digest):
+                fate, reason = "rejected", self._faults[digest]
         place = f"{generation}.{number}"
-        self._seen_digests.setdefault(digest, place)
-        if mark:
-            self._seen_fingerprints.setdefault(mark, place)
+        seen.digests.setdefault(digest, place)
+        if fate == "trained":  # not one that float32 does not follow: another with its gradients may be better made
+            seen.fingerprints.setdefault(mark, place)
         row = CandidateRow(generation, number, print_loss(loss), loss.size, digest, mark, fate, reason, origin, parents)
-        return row, Entry.of(loss) if fate == "trained" else None
+        return row, loss
 
     def _mark_untrained(self, generation: int, digests: set[str]) -> None:
         rows = [

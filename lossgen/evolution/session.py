@@ -12,7 +12,7 @@ from lossgen.evolution.config import GENERATIONS, STEPS
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.hall_of_fame import write_hall_of_fame
 from lossgen.evolution.run import Run
-from lossgen.evolution.workers.messages import Task
+from lossgen.evolution.workers.messages import Check, Task
 from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.loss import Loss
 from lossgen.language.printer import print_loss
@@ -169,6 +169,30 @@ class Session:
             entry.digest: [found[entry.digest, r] for r in range(replicates) if (entry.digest, r) in found]
             for entry in entries
         }
+
+    def check(self, entries: Sequence[Entry], full: bool = False) -> dict[str, Outcome]:
+        """Have the workers compare modules with the kernel, and train nothing.
+
+        Args:
+            full: whether `codegen.full_checks` are to follow.
+
+        Returns:
+            By digest: "ok", with what was found as its reason, or why the check was not passed.
+        """
+        found: dict[str, Outcome] = {}
+
+        def on_done(task: Task, outcome: Outcome) -> None:
+            if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
+                self.run.archive.set_meta("reproducible", False)
+            found[task.key] = outcome
+
+        how: Check = "full" if full else "equal"
+        tasks = [
+            Task(entry.digest, Member(entry.loss.name, entry.source, (0,)), print_loss(entry.loss), 0, check=how)
+            for entry in entries
+        ]
+        self.pool.run(tasks, on_done, timeout=TRIAL_TIMEOUT)
+        return found
 
     def plan(self, timing: tuple[float, float], search: bool, compared: int, reference: int) -> Plan:
         """Fit steps and generations into the time limit, where there is one and they were not given.

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from lossgen.runner import Member, Outcome
 
@@ -20,9 +20,12 @@ class Assignment:
     device: str
 
 
+Check = Literal["", "equal", "full"]
+
+
 @dataclass(frozen=True)
 class Task:
-    """One training.
+    """One training, or one check of a module.
 
     Attributes:
         key: names the task; comes back with the outcome.
@@ -30,6 +33,8 @@ class Task:
         loss: loss text, "" for a module of somebody's own that is taken as it is.
         steps: absolute step to reach.
         keep: folder for model and samples, None to keep nothing.
+        check: "" to train; "equal" only to compare the module with the kernel, "full" to run `full_checks` on it, too.
+            The outcome of a check is "ok", with what was found as its reason, or "crashed" with the fault.
     """
 
     key: str
@@ -37,6 +42,7 @@ class Task:
     loss: str
     steps: int
     keep: Path | None = field(default=None)
+    check: Check = ""
 
 
 def write(stream: IO[str], message: Mapping[str, Any]) -> None:
@@ -58,6 +64,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "state": str(member.state) if member.state else None,
         "steps": task.steps,
         "keep": str(task.keep) if task.keep else None,
+        "check": task.check,
     }
 
 
@@ -70,7 +77,7 @@ def task_from_json(message: Mapping[str, Any]) -> Task:
         Path(message["state"]) if message["state"] else None,
     )
     keep = Path(message["keep"]) if message["keep"] else None
-    return Task(message["key"], member, message["loss"], message["steps"], keep)
+    return Task(message["key"], member, message["loss"], message["steps"], keep, message["check"])
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from lossgen.errors import CheckError, InputError
 from lossgen.evolution.workers.messages import Task, outcome_to_json, task_from_json, write
+from lossgen.kernel.screen import Rejection
 from lossgen.runner import Budget, DataSpec, Outcome, Runner, find_runner
 
 
@@ -41,7 +42,7 @@ def main() -> int:
                 runner = _prepare(message, channel)
             elif runner is not None:
                 task = task_from_json(message)
-                outcome = _train(runner, task, channel, verified)
+                outcome = _check(task, verified) if task.check else _train(runner, task, channel, verified)
                 write(channel, {"event": "done", "key": task.key, "outcome": outcome_to_json(outcome)})
         except InputError as error:
             write(channel, {"event": "error", "input": True, "message": str(error)})
@@ -88,15 +89,14 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
         write(channel, {"event": "step", "key": task.key, "step": step})
 
     try:
-        if task.loss and task.member.source not in verified:
-            _verify(task)
-            verified.add(task.member.source)
+        if task.loss:
+            _verify(task, verified)
         (outcome,) = runner.train([task.member], Budget(task.steps, task.keep, on_step))
         outcome = _sound(outcome, next(iter(runner.objectives)))
     except InputError:
         raise
     except CheckError as error:
-        return Outcome("crashed", reason=f"ill-conditioned: {error}", seconds=time.monotonic() - started)
+        return Outcome("crashed", reason=_ill_conditioned(task, error), seconds=time.monotonic() - started)
     except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is this member's outcome
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
@@ -105,15 +105,36 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
     return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 
-def _verify(task: Task) -> None:
+def _check(task: Task, verified: set[str]) -> Outcome:
+    from lossgen.codegen.full_checks import full_checks
+    from lossgen.language.parser import parse_loss
+
+    started = time.monotonic()
+    try:
+        _verify(task, verified)
+        found = list(full_checks(parse_loss(task.loss), task.member.source)) if task.check == "full" else []
+    except CheckError as error:
+        return Outcome("crashed", reason=_ill_conditioned(task, error), seconds=time.monotonic() - started)
+    return Outcome("ok", reason="; ".join(found), seconds=time.monotonic() - started)
+
+
+def _verify(task: Task, verified: set[str]) -> None:
     """Compare the module with the kernel's evaluation of its loss: what is searched is what is trained."""
     from lossgen.codegen.verify import verify_module
     from lossgen.language.parser import parse_loss
 
+    if task.member.source in verified:
+        return
     try:
         verify_module(parse_loss(task.loss), task.member.source)
     except InputError as error:  # the fault is this candidate's; the search goes on
         raise CheckError(str(error)) from None
+    verified.add(task.member.source)
+
+
+def _ill_conditioned(task: Task, error: CheckError) -> str:
+    where = str(error).removeprefix(f"{task.member.name}: the emitted module's ")
+    return f"{Rejection.ILL_CONDITIONED}: {where}"
 
 
 def _sound(outcome: Outcome, objective: str) -> Outcome:

@@ -1,0 +1,134 @@
+"""A loss that float32 does not follow is rejected before training: the same for any workers, kills and resumes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lossgen.evolution.archive import Archive
+from lossgen.evolution.engine import Engine
+from lossgen.evolution.events import Listener
+from lossgen.evolution.session import Entry
+from lossgen.evolution.space_reader import find_space
+from lossgen.runner import Outcome
+
+TOY = Path(__file__).parents[1] / "toy_runner.py"
+ILL = "square(y_pred - y_real) + 0.1 * (y_pred + 1e9 - 1e9)"
+TWIN = "square(y_pred - y_real) + 0.1 * y_pred"
+"""Has the gradients of ILL, whose 1e9 swallows y_pred in float32."""
+SMALL = ["--population", "2", "--generations", "1", "--verify-seeds", "2", "--steps", "10"]
+FAULT = "ill-conditioned: value of real in float32 at score 1 is 2, the kernel's 1"
+
+
+class FakeSession:
+    """A session whose workers find fault with every other module and train in no time."""
+
+    def __init__(self, archive: Archive, refuses: bool = True) -> None:
+        self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(seed=3, population=6, seeds=1))
+        self.ready = SimpleNamespace(scale_free=True)
+        self.listener = Listener()
+        self.refuses = refuses
+        self.asked: list[list[str]] = []
+
+    def check(self, entries: list[Entry]) -> dict[str, Outcome]:
+        self.asked.append([entry.digest for entry in entries])
+        faulty = {e.digest for e in entries if self.refuses and int(e.digest, 16) % 2}
+        return {e.digest: Outcome("crashed", reason=FAULT) if e.digest in faulty else Outcome("ok") for e in entries}
+
+    def train(self, stage: str, entries: list[Entry], *more: int, reserve: int) -> dict[str, list[Outcome]]:
+        return {entry.digest: [Outcome("ok")] for entry in entries}
+
+    def fitness(self, outcomes: list[Outcome]) -> float:
+        return 1.0
+
+
+def searched(path: Path, refuses: bool = True) -> FakeSession:
+    session = FakeSession(Archive(path), refuses)
+    Engine(session, find_space("ganetic")).run(3, 1, 0)  # type: ignore[arg-type]
+    return session
+
+
+def test_a_batch_is_admitted_as_if_each_module_were_checked_in_its_turn(tmp_path: Path) -> None:
+    session = searched(tmp_path / "archive")
+    rows = session.run.archive.candidates()
+    trained_with: dict[str, str] = {}
+    for row in rows:
+        if row.fate == "duplicate" and row.reason.startswith("same text"):
+            continue
+        if not row.fingerprint:
+            assert row.fate == "rejected" and not row.reason.startswith("ill-conditioned")
+        elif row.fingerprint in trained_with:
+            assert (row.fate, row.reason) == ("duplicate", f"same gradients as {trained_with[row.fingerprint]}")
+        elif int(row.digest, 16) % 2:
+            assert (row.fate, row.reason) == ("rejected", FAULT)
+        else:
+            assert row.fate == "trained"
+            trained_with[row.fingerprint] = f"{row.generation}.{row.number}"
+    assert len(trained_with) == 3 * 6, "a refused candidate's place was not given to another"
+    asked = [digest for digests in session.asked for digest in digests]
+    assert len(asked) == len(set(asked))
+    waterfall = session.run.archive.waterfall()
+    assert waterfall["ill-conditioned"] == sum(row.reason == FAULT for row in rows) > 3
+
+
+def test_a_resumed_search_takes_the_verdicts_of_the_archive(tmp_path: Path) -> None:
+    first = searched(tmp_path / "archive").run.archive.candidates()
+    again = searched(tmp_path / "archive", refuses=False)
+    assert again.asked == []
+    assert again.run.archive.candidates() == first
+
+
+def evolve(cwd: Path, *more: str, kill_after: int = 0, marks: Path | None = None) -> None:
+    command = [sys.executable, "-m", "lossgen", "evolve", *map(str, more)]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 100
+    while kill_after and (not marks or not marks.exists() or len(marks.read_text().splitlines()) < kill_after):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    if kill_after:
+        process.send_signal(signal.SIGKILL)
+    out, _ = process.communicate(timeout=200)
+    assert kill_after or process.returncode == 0, out
+
+
+def record(cwd: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lossgen", "show", "run", "--json"], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    for options in (found["config"]["options"], found["protocol"]["options"]):
+        options.pop("marks")
+    return found
+
+
+def test_an_injected_loss_is_rejected_with_where_and_by_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "CXX", "no-such-compiler")  # else each champion is compiled
+    seeds = ["--seed-loss", ILL, "--seed-loss", TWIN, "--runner", str(TOY), *SMALL, "--out", "run", "--pause", "0.1"]
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    evolve(tmp_path / "whole", *seeds, "--workers", "2")
+    found = record(tmp_path / "whole")
+    ill, twin = found["candidates"][:2]
+    assert ill["fate"] == "rejected"
+    assert ill["reason"].startswith("ill-conditioned: value of real in float32 at score ")
+    assert "the kernel's " in ill["reason"]
+    assert twin["fate"] == "trained", "the twin was taken for a duplicate of a loss that was not trained"
+    assert all(outcome["status"] == "ok" for outcome in found["outcomes"])
+    shown = subprocess.run(
+        [sys.executable, "-m", "lossgen", "show", "run"], cwd=tmp_path / "whole", capture_output=True, text=True
+    )
+    assert "1 ill-conditioned" in shown.stdout
+
+    marks = tmp_path / "marks"
+    evolve(tmp_path / "killed", *seeds, "--workers", "1", "--marks", str(marks), kill_after=4, marks=marks)
+    evolve(tmp_path / "killed", "--resume", "run")
+    assert record(tmp_path / "killed") == found
