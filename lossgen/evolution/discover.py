@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import simplify
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.codegen.torch_module import body_of
@@ -228,7 +229,7 @@ def _simplified(session: Session, searched: Loss) -> Loss:
     text = archive.meta(key)
     if text is None:
         # Where sympy was stopped by its time limit, another machine's may get further.
-        simple = simplify(searched, on_late=lambda: archive.set_meta("reproducible", False))
+        simple = round_constants(simplify(searched, on_late=lambda: archive.set_meta("reproducible", False)))
         text = print_loss(simple.renamed(found_name(simple)))
         archive.set_meta(key, text)
     config = session.run.config
