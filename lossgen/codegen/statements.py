@@ -1,6 +1,6 @@
 """Expressions to the statements of a function: common parts named once, long lines split, the same for every target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lossgen.codegen.dag import shared
 from lossgen.language.domain import enclosures
@@ -52,6 +52,8 @@ def function(
     lines = [*head.split("\n"), f'    """{about}"""']
     intervals = enclosures(expression, domains)
     constants = {node.name for node in intervals}
+    varying = _varying(intervals)
+    order = {node: place for place, node in enumerate(intervals)}
     named: dict[Expression, Code] = {}
     common = shared(expression)
     if PROBABILITY in intervals and PROBABILITY not in common and expression != PROBABILITY:
@@ -68,7 +70,7 @@ def function(
             return Code(node.head)
         operands = [code(operand) for operand in node.operands]
         enclosed = [intervals[operand] for operand in node.operands]
-        numbers = [not operand.variables() for operand in node.operands]
+        numbers = [operand not in varying for operand in node.operands]
         needed = dialect.needs_tensors(node.head, numbers, enclosed)
         operands = [
             Code(dialect.full(text.text))
@@ -78,7 +80,7 @@ def function(
         ]
         return OPERATORS[node.head].emit(dialect, operands, enclosed)
 
-    def statements() -> list[str]:
+    def statements() -> list[tuple[Expression, str]]:
         named.clear()
         found = []
         for node in common:
@@ -86,28 +88,44 @@ def function(
                 name = "y_pred" if node == PROBABILITY else f"t{len(named.keys() - {PROBABILITY})}"
                 while name in constants:
                     name += "_"
-                found.append(f"    {name} = {code(node).text}")
+                found.append((node, f"    {name} = {code(node).text}"))
                 named[node] = Code(name)
         result = code(expression).text
         if not expression.variables():
             result = dialect.full(result)
         elif "score" not in expression.variables():
             result += f" + {dialect.zeros}"
-        return [*found, f"    return {result}"]
+        return [*found, (expression, f"    return {result}")]
 
-    while max(map(len, lines + statements())) > WIDTH and (part := _next_to_name(expression, common)):
-        common = _in_order(expression, [*common, part])
-    return "\n".join(lines + statements())
+    # Every line that is too long is split once a round, so that the rounds are few however long the formula is.
+    while parts := _to_name([node for node, line in statements() if len(line) > WIDTH], set(common)):
+        common = sorted({*common, *parts}, key=order.__getitem__)
+    return "\n".join([*lines, *(line for _, line in statements())])
 
 
-def _next_to_name(expression: Expression, named: list[Expression]) -> Expression | None:
-    """The part to name when a line is too long: the largest one within half of the longest statement."""
-    leaves = set(named)
+def _varying(nodes: Iterable[Expression]) -> set[Expression]:
+    """Of nodes, operands before operators, those that hold a variable."""
+    found: set[Expression] = set()
+    for node in nodes:
+        if node.is_variable or any(operand in found for operand in node.operands):
+            found.add(node)
+    return found
+
+
+def _to_name(statements: Sequence[Expression], named: set[Expression]) -> set[Expression]:
+    """The parts to name of statements whose lines are too long."""
+    return {part for statement in statements if (part := _next_to_name(statement, named)) is not None}
+
+
+def _next_to_name(statement: Expression, leaves: set[Expression]) -> Expression | None:
+    """The part of a statement to name when its line is too long: the largest one within half of it."""
+    weights: dict[Expression, int] = {}
 
     def weight(node: Expression) -> int:
-        return 1 + sum(1 if operand in leaves else weight(operand) for operand in node.operands)
+        if node not in weights:
+            weights[node] = 1 + sum(1 if operand in leaves else weight(operand) for operand in node.operands)
+        return weights[node]
 
-    statement = max([*named, expression], key=weight)
     half = weight(statement) // 2
     parts: list[Expression] = []
     waiting = list(statement.operands)
@@ -117,8 +135,3 @@ def _next_to_name(expression: Expression, named: list[Expression]) -> Expression
             parts.append(node)
             waiting += node.operands
     return max((node for node in parts if weight(node) <= half), key=weight, default=None)
-
-
-def _in_order(expression: Expression, parts: list[Expression]) -> list[Expression]:
-    order = {node: place for place, node in reversed(list(enumerate(expression.walk())))}
-    return sorted(parts, key=order.__getitem__)
