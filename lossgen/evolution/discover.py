@@ -18,6 +18,7 @@ from lossgen.evolution.engine import Engine, Individual, found_name
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.session import Entry, Session
+from lossgen.evolution.soundness import first_sound
 from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
@@ -198,7 +199,10 @@ def _zoo() -> list[str]:
 
 
 def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:
-    """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched."""
+    """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched.
+
+    Each module is checked first: the champion's in full, since it is what will be written.
+    """
     found: list[Entry] = []
     known = {_mark(session, entry): entry.loss.name for entry in baselines}
     for individual in ranking:
@@ -212,8 +216,12 @@ def _finalists(session: Session, ranking: list[Individual], baselines: list[Entr
         if mark in known:
             session.listener.note(f"{formula(simple)} trains as {known[mark]} does, and is passed over")
             continue
-        known[mark] = entry.loss.name
-        found.append(entry)
+        as_searched = Entry.of(searched.renamed(searched.name, simple.note))  # where only the simpler form is at fault
+        forms = [entry, as_searched] if entry.digest != as_searched.digest else [entry]
+        sound = first_sound(session, forms, full=not found)
+        if sound is not None:
+            known[mark] = sound.loss.name
+            found.append(sound)
     return found
 
 

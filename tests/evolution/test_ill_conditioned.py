@@ -1,11 +1,9 @@
-"""A loss that float32 does not follow is rejected before training: the same for any workers, kills and resumes."""
+"""A loss that float32 does not follow is rejected before training; a champion is checked before it is verified."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +14,10 @@ from lossgen.evolution.archive import Archive
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.events import Listener
 from lossgen.evolution.session import Entry
+from lossgen.evolution.soundness import first_sound
 from lossgen.evolution.space_reader import find_space
+from lossgen.language.parser import parse_loss
+from lossgen.language.printer import formula
 from lossgen.runner import Outcome
 
 TOY = Path(__file__).parents[1] / "toy_runner.py"
@@ -37,10 +38,11 @@ class FakeSession:
         self.refuses = refuses
         self.asked: list[list[str]] = []
 
-    def check(self, entries: list[Entry]) -> dict[str, Outcome]:
+    def check(self, entries: list[Entry], full: bool = False) -> dict[str, Outcome]:
         self.asked.append([entry.digest for entry in entries])
         faulty = {e.digest for e in entries if self.refuses and int(e.digest, 16) % 2}
-        return {e.digest: Outcome("crashed", reason=FAULT) if e.digest in faulty else Outcome("ok") for e in entries}
+        ok, not_ok = Outcome("ok", reason="export: equal" if full else ""), Outcome("crashed", reason=FAULT)
+        return {entry.digest: not_ok if entry.digest in faulty else ok for entry in entries}
 
     def train(self, stage: str, entries: list[Entry], *more: int, reserve: int) -> dict[str, list[Outcome]]:
         return {entry.digest: [Outcome("ok")] for entry in entries}
@@ -85,50 +87,42 @@ def test_a_resumed_search_takes_the_verdicts_of_the_archive(tmp_path: Path) -> N
     assert again.run.archive.candidates() == first
 
 
-def evolve(cwd: Path, *more: str, kill_after: int = 0, marks: Path | None = None) -> None:
-    command = [sys.executable, "-m", "lossgen", "evolve", *map(str, more)]
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 100
-    while kill_after and (not marks or not marks.exists() or len(marks.read_text().splitlines()) < kill_after):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    if kill_after:
-        process.send_signal(signal.SIGKILL)
-    out, _ = process.communicate(timeout=200)
-    assert kill_after or process.returncode == 0, out
+def test_of_a_champions_forms_the_first_that_passes_is_taken_and_the_user_told(tmp_path: Path) -> None:
+    session = FakeSession(Archive(tmp_path / "archive"))
+    told: list[str] = []
+    session.listener = SimpleNamespace(preparing=lambda what: None, note=told.append)  # type: ignore[assignment]
+    drawn = [Entry.of(parse_loss(f"square(y_pred - y_real) + {n} * y_pred")) for n in range(1, 12)]
+    bad, worse = [entry for entry in drawn if int(entry.digest, 16) % 2][:2]
+    good = next(entry for entry in drawn if not int(entry.digest, 16) % 2)
+    for _ in range(2):  # the second time from the archive
+        assert first_sound(session, [bad, good], full=True) is good  # type: ignore[arg-type]
+        assert told == [f"{formula(bad.loss)} is passed over: {FAULT}", f"{good.loss.name}: export: equal"]
+        told.clear()
+    assert session.asked == [[bad.digest], [good.digest]]
+    assert first_sound(session, [bad, worse], full=False) is None  # type: ignore[arg-type]
+    assert first_sound(session, [good], full=False) is good  # type: ignore[arg-type]
+    assert told[2:] == []
 
 
-def record(cwd: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lossgen", "show", "run", "--json"], cwd=cwd, capture_output=True, text=True, check=True
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    for options in (found["config"]["options"], found["protocol"]["options"]):
-        options.pop("marks")
-    return found
+def lossgen(cwd: Path, *args: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "lossgen", *args], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_an_injected_loss_is_rejected_with_where_and_by_how_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "CXX", "no-such-compiler")  # else each champion is compiled
-    seeds = ["--seed-loss", ILL, "--seed-loss", TWIN, "--runner", str(TOY), *SMALL, "--out", "run", "--pause", "0.1"]
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
-    evolve(tmp_path / "whole", *seeds, "--workers", "2")
-    found = record(tmp_path / "whole")
+    seeds = ["--seed-loss", ILL, "--seed-loss", TWIN]
+    out = lossgen(tmp_path, "evolve", *seeds, "--runner", str(TOY), *SMALL, "--out", "run", "--workers", "2")
+    assert "autocast float16: finite, equal; " in out
+    assert "torch.compile: not checked: no C++ compiler" in out
+    found: dict[str, Any] = json.loads(lossgen(tmp_path, "show", "run", "--json"))
     ill, twin = found["candidates"][:2]
     assert ill["fate"] == "rejected"
     assert ill["reason"].startswith("ill-conditioned: value of real in float32 at score ")
     assert "the kernel's " in ill["reason"]
     assert twin["fate"] == "trained", "the twin was taken for a duplicate of a loss that was not trained"
     assert all(outcome["status"] == "ok" for outcome in found["outcomes"])
-    shown = subprocess.run(
-        [sys.executable, "-m", "lossgen", "show", "run"], cwd=tmp_path / "whole", capture_output=True, text=True
-    )
-    assert "1 ill-conditioned" in shown.stdout
-
-    marks = tmp_path / "marks"
-    evolve(tmp_path / "killed", *seeds, "--workers", "1", "--marks", str(marks), kill_after=4, marks=marks)
-    evolve(tmp_path / "killed", "--resume", "run")
-    assert record(tmp_path / "killed") == found
+    assert "1 ill-conditioned" in lossgen(tmp_path, "show", "run")
