@@ -1,8 +1,10 @@
 """What `lossgen inspect` says of a loss."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import derivatives, derived_by, simplify
 from lossgen.codegen.card import Card, card
 from lossgen.codegen.card_text import card_lines, screen_line
@@ -19,7 +21,7 @@ class Inspection:
     Attributes:
         loss: the loss.
         simple: a smaller equal form, or the loss itself.
-        slopes: derivative by clause, None where sympy found none in time.
+        slopes: derivative by clause, None where sympy found none that the language can say, or not in time.
         measured: its card.
     """
 
@@ -28,6 +30,11 @@ class Inspection:
     slopes: dict[str, Expression | None]
     measured: Card
 
+    @cached_property
+    def rounded(self) -> Loss:
+        """The simpler form with its constants rounded, which a search would ship; equal fingerprint, not equal."""
+        return round_constants(self.simple)
+
     def lines(self) -> list[str]:
         """For a terminal."""
         found = [print_loss(self.loss), ""]
@@ -35,8 +42,10 @@ class Inspection:
             found += [*self.loss.note.splitlines(), ""]
         if self.simple != self.loss:
             found += [f"simpler: {print_loss(self.simple)}", ""]
+        if self.rounded != self.simple:
+            found += [f"rounded to an equal fingerprint: {print_loss(self.rounded)}", ""]
         for (name, slope), expression in zip(self.slopes.items(), self.loss.expressions(), strict=True):
-            text = to_text(slope) if slope is not None else "not found in time"
+            text = to_text(slope) if slope is not None else "none found"
             found.append(f"d {name} / d {derived_by(expression)} = {text}")
         return [*found, "", *loss_latex(self.loss), "", *card_lines(self.measured), screen_line(self.measured)]
 
@@ -48,6 +57,7 @@ class Inspection:
             "loss": print_loss(self.loss),
             "note": self.loss.note,
             "simplified": print_loss(self.simple),
+            "rounded": print_loss(self.rounded),
             "derivatives": {name: to_text(e) if e is not None else None for name, e in self.slopes.items()},
             "latex": loss_latex(self.loss),
             "mathml": loss_mathml(self.loss),

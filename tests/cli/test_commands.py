@@ -60,8 +60,14 @@ def test_inspect_shows_every_loss_of_the_zoo(call: Call, name: str) -> None:
 
 
 def test_inspect_as_json_and_as_a_picture(call: Call, tmp_path: Path) -> None:
-    found = json.loads(call("inspect", "y_pred^3 + sqrt(3.985 * y_real / y_pred) + y_real - y_real", "--json"))
-    assert found["simplified"].endswith("= y_pred^3 + sqrt(3.985 * y_real / y_pred)")
+    text = "y_pred^3 + sqrt(3.985 * y_real / y_pred) + y_real - y_real + 7.1234"
+    found = json.loads(call("inspect", text, "--json"))
+    assert found["simplified"].endswith("= y_pred^3 + sqrt(3.985 * y_real / y_pred) + 7.1234")
+    assert found["rounded"].endswith("= y_pred^3 + sqrt(3.985 * y_real / y_pred) + 7")
+    lines = call("inspect", text).splitlines()
+    assert [line.partition(":")[0] for line in lines if "sqrt" in line][1:3] == [
+        "simpler", "rounded to an equal fingerprint",
+    ]  # fmt: skip
     assert found["card"]["settles"]["real"] == pytest.approx(0.7302, abs=2e-4)
     call("inspect", "hinge", "--plot", "h.png")
     assert np.asarray(Image.open(tmp_path / "h.png").convert("L")).std() > 10
