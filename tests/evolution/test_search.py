@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lossgen.language.parser import parse_loss
 
 TOY = Path(__file__).parents[1] / "toy_runner.py"
 SMALL = ["--population", "4", "--generations", "3", "--verify-seeds", "3", "--steps", "10"]
@@ -65,6 +68,16 @@ def test_the_champion_was_best_in_the_search_and_is_judged_on_fresh_seeds(undist
     assert champion["seeds"] == 3
     stages = {o["stage"] for o in found["outcomes"]}
     assert stages == {"search", "verify"}
+
+
+def test_only_what_was_searched_is_bred_from(undisturbed: Path) -> None:
+    with sqlite3.connect(undisturbed / "run" / "archive.sqlite") as archive:
+        rows = archive.execute("SELECT generation, loss, digest, fate, parents FROM candidates").fetchall()
+    trained = {digest: generation for generation, _, digest, fate, _ in rows if fate == "trained"}
+    bred = [(generation, parent) for generation, *_, parents in rows for parent in json.loads(parents)]
+    assert len(bred) > 20
+    assert all(trained[parent] < generation for generation, parent in bred), "a parent that no one has trained"
+    assert all(parse_loss(loss).digest() == digest for _, loss, digest, *_ in rows), "a candidate in another form"
 
 
 def test_two_workers_find_what_one_finds(undisturbed: Path, tmp_path: Path) -> None:
