@@ -140,14 +140,9 @@ class Taylor(nn.Module):
             raise ValueError(f"input must be 'score' or 'probability', not {input!r}")
         self.reduction = reduction
         self.input = input
-        if not abs(centre) < float("inf"):
-            raise ValueError(f"centre must be a finite number, not {centre!r}")
-        if not abs(first) < float("inf"):
-            raise ValueError(f"first must be a finite number, not {first!r}")
-        if not abs(second) < float("inf"):
-            raise ValueError(f"second must be a finite number, not {second!r}")
-        if not abs(third) < float("inf"):
-            raise ValueError(f"third must be a finite number, not {third!r}")
+        for key, value in {"centre": centre, "first": first, "second": second, "third": third}.items():
+            if not abs(value) < float("inf"):
+                raise ValueError(f"{key} must be a finite number, not {value!r}")
         self.centre = float(centre)
         self.first = float(first)
         self.second = float(second)

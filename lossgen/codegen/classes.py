@@ -62,10 +62,19 @@ def attribute_lines(loss: Loss) -> Iterator[str]:
 
 def constant_lines(loss: Loss, parts: Parts) -> Iterator[str]:
     """Lines of __init__ that check the named constants and keep them."""
+    alike: dict[Interval, list[str]] = {}
     for name, value in loss.constants.items():
-        allowed = _range(name, value, parts)
-        yield f"if not {_condition(name, allowed)}:"
-        yield f'    raise ValueError(f"{name} must be {_allowed(allowed)}, not {{{name}!r}}")'
+        alike.setdefault(_range(name, value, parts), []).append(name)
+    for allowed, names in alike.items():
+        said = _allowed(allowed)
+        if len(names) == 1:
+            yield f"if not {_condition(names[0], allowed)}:"
+            yield f'    raise ValueError(f"{names[0]} must be {said}, not {{{names[0]}!r}}")'
+        else:
+            pairs = ", ".join(f'"{name}": {name}' for name in names)
+            yield f"for key, value in {{{pairs}}}.items():"
+            yield f"    if not {_condition('value', allowed)}:"
+            yield f'        raise ValueError(f"{{key}} must be {said}, not {{value!r}}")'
     for name in loss.constants:
         yield f"self.{name} = float({name})"
 

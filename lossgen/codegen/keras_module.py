@@ -59,7 +59,7 @@ def _class(loss: Loss, parts: Parts) -> str:
         call=_call(loss, parts),
         discriminator=classes.indent(_discriminator(parts)),
         generator=classes.indent(_generator(loss, parts)),
-        config="".join(f', "{name}": self.{name}' for name in ("input", *loss.constants))[2:],
+        config=classes.indent(_config(loss)),
         over_scales=_OVER_BATCHES if classes.compares(parts) else _OVER_SCALES,
     )
 
@@ -67,8 +67,24 @@ def _class(loss: Loss, parts: Parts) -> str:
 def _call(loss: Loss, parts: Parts) -> str:
     if "loss" not in parts:
         return _NO_CALL.replace("$name", loss.name)
-    y_real = "ops.broadcast_to(y_true, ops.shape(score))"
-    return _CALL.replace("$value", parts["loss"].called(f"score, {y_real}", (), "self.{}"))
+    arguments = ["score", "ops.broadcast_to(y_true, ops.shape(score))"]
+    arguments += [f"{name}=self.{name}" for name in parts["loss"].constants]
+    return _CALL.replace("$value", classes.indent(_in_brackets("loss(", arguments, ")")))
+
+
+def _config(loss: Loss) -> Iterator[str]:
+    own = [f'"{name}": self.{name}' for name in ("input", *loss.constants)]
+    line, *more = _in_brackets("{", ["**super().get_config()", *own], "}")
+    yield from (f"return {line}", *more)
+
+
+def _in_brackets(opening: str, items: list[str], closing: str) -> Iterator[str]:
+    """The items in one line, or one a line where that is too long."""
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) <= classes.WIDTH - len("return "):
+        yield line
+    else:
+        yield from (opening, *(f"    {item}," for item in items), closing)
 
 
 def _discriminator(parts: Parts) -> Iterator[str]:
@@ -99,8 +115,8 @@ def divisor(b):
     return ops.where(b < 0.0, ops.minimum(b, -EPS), ops.maximum(b, EPS))'''
 
 _ABOUT = """\
-Called as criterion(target, score), in Keras' order, it stands in for BinaryCrossentropy(from_logits=True). Scores may
-    have any shape, or be a list of tensors (one a discriminator scale), which gives the mean over the list."""
+Called as criterion(target, score), in Keras' order, it stands in for BinaryCrossentropy(from_logits=True). Scores
+    may have any shape, or be a list of tensors (one a discriminator scale), which gives the mean over the list."""
 
 _ABOUT_OF_BATCHES = """\
 The loss of an image depends on the scores of the whole batch, so that there is no criterion(target, score): call
@@ -151,7 +167,7 @@ $call
         $generator
 
     def get_config(self):
-        return {**super().get_config(), $config}
+        $config
 
     $over_scales
 

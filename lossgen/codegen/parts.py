@@ -27,7 +27,20 @@ _ABOUT = {
     GENERATOR_REAL: "Loss of the generator on real images, elementwise; its mean is added to the generator's.",
     "loss": "Loss for any target, elementwise: 1 for real, 0 for fake, or soft.",
 }
-_LOCAL = {"self", "score", "target", "real_score", "fake_score", "reduction", "input", "name", "dtype", "EPS", "value"}
+_LOCAL = {
+    "self",
+    "score",
+    "target",
+    "real_score",
+    "fake_score",
+    "reduction",
+    "input",
+    "name",
+    "dtype",
+    "EPS",
+    "key",
+    "value",
+}
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,16 @@ def compare_curves(
     how: str,
     tolerance: float | None = None,
     of_gradient: float | None = None,
+    reference: str = "the kernel's",
 ) -> None:
-    """Hold found curves against the kernel's, both over the same rows of scores (P, n).
+    """Hold found curves against the kernel's (or another reference's), both over the same rows of scores (P, n).
 
     Args:
         whose: beginning of the message.
         how: dtype or way in which the found curves were computed, for the message.
         tolerance: largest difference allowed, in the measure of TOLERANCE; None takes that of the dtype `how`.
         of_gradient: that of the gradients, where theirs is another.
+        reference: whose curves are expected, for the message.
 
     Raises:
         CheckError: where the first curve that differs does so most, and by how much.
@@ -86,7 +88,7 @@ def compare_curves(
             if excess[what][row, at] > 1.0:
                 raise CheckError(
                     f"{whose} {what} of {name} in {how} at score {scores[row, at]:.6g} is {ours[row, at]:.9g}, "
-                    f"the kernel's {theirs[row, at]:.9g}"
+                    f"{reference} {theirs[row, at]:.9g}"
                 )
 
 

@@ -1,8 +1,9 @@
 """Proof of the files of other targets than PyTorch, with the same measure: `verify.compare_curves`.
 
 A Keras file is proven in value and gradient on Keras' PyTorch backend: in float32, and in float64 where it does without
-`ops.maximum`, `ops.minimum` and means of a batch, which are float32 there whatever they are given. A NumPy file is
-proven in value, in float64.
+`ops.maximum`, `ops.minimum` and means of a batch, which are float32 there whatever they are given. As float32 leaves
+room for small faults, it is held against the PyTorch module, too, which does the same arithmetic and is proven in
+float64. A NumPy file is proven in value, in float64.
 """
 
 import importlib
@@ -24,7 +25,8 @@ from lossgen.codegen.curves import (
     tuned,
     tunings,
 )
-from lossgen.codegen.load import run_source
+from lossgen.codegen.load import load_source, run_source
+from lossgen.codegen.torch_module import emit_torch
 from lossgen.codegen.verify import compare_curves
 from lossgen.errors import CheckError, InputError
 from lossgen.language.loss import Loss
@@ -32,6 +34,9 @@ from lossgen.language.operators import BATCH_TERMS
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+ALIKE = 1e-4
+"""Largest difference between the Keras and the PyTorch module in the same dtype, in the measure of verify.TOLERANCE."""
 
 
 def verify_keras(loss: Loss, source: str) -> None:
@@ -43,22 +48,24 @@ def verify_keras(loss: Loss, source: str) -> None:
     """
     import torch
 
-    keras = _keras()
-    built = getattr(run_source(source), loss.name)
+    keras = keras_on_torch()
+    built, in_torch = getattr(run_source(source), loss.name), type(load_source(emit_torch(loss)))
     single = any(f"ops.{name}(" in source for name in ("maximum", "minimum")) or loss.variables() & set(BATCH_TERMS)
-    kinds = ("float32",) if single else ("float64", "float32")
     for constants in tunings(loss):
+        whose = _whose(loss, "Keras", constants)
         for scores in score_rows(loss):
             expected = kernel_curves(tuned(loss, constants), scores)
-            for kind in kinds:
-                criterion = _InTorchsOrder(built(reduction="none", dtype=kind, **constants))
+            for kind in ("float32",) if single else ("float64", "float32"):
                 leaf = torch.tensor(scores, dtype=getattr(torch, kind), requires_grad=True)
+                criterion = _InTorchsOrder(built(reduction="none", dtype=kind, **constants))
                 try:
                     with keras.device("cpu"):
                         found = module_curves(criterion, leaf)
+                    alike = module_curves(in_torch(reduction="none", **constants), leaf)
                 except RuntimeError as error:  # a constant that float32 cannot hold, for one
-                    raise CheckError(f"{loss.name}: the emitted Keras file does not run in {kind}: {error}") from None
-                compare_curves(_whose(loss, "Keras", constants), expected, found, scores, kind)
+                    raise CheckError(f"{whose} code does not run in {kind}: {error}") from None
+                compare_curves(whose, expected, found, scores, kind)
+                compare_curves(whose, alike, found, scores, kind, ALIKE, reference="the PyTorch module's")
 
 
 def verify_numpy(loss: Loss, source: str) -> None:
@@ -107,7 +114,7 @@ class _InTorchsOrder:
         return found
 
 
-def _keras() -> Any:
+def keras_on_torch() -> Any:
     """Keras on its PyTorch backend."""
     chosen = os.environ.get("KERAS_BACKEND")
     if "keras" not in sys.modules:
