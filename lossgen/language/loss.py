@@ -57,6 +57,8 @@ class Loss:
         named = [(node.name, node.value) for e in self.expressions() for node in e.walk() if node.name]
         if len(set(named)) != len(dict(named)):
             raise ValueError("a constant's name stands for one value")
+        if not all(name.isascii() and name.isidentifier() and not keyword.iskeyword(name) for name, _ in named):
+            raise ValueError("a constant's name is an identifier")
         if set(self.needs) - set(NEEDS):
             raise ValueError(f"a loss may need {', '.join(NEEDS)}")
 
