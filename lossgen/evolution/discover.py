@@ -74,6 +74,9 @@ def resolve(config: RunConfig) -> RunConfig:
         seeds = [load_argument(text).loss for text in config.seed_losses]
         for loss in seeds:
             space.derive(loss)
+            if loss.needs:
+                asked = f"it asks for {', '.join(loss.needs)}, and regularisers are not searched"
+                raise InputError(f"--seed-loss {loss.name}: {asked}; seed a copy without its needs: line")
         change |= {"space": space.name, "space_text": space.text, "seed_losses": [print_loss(loss) for loss in seeds]}
     return config.model_copy(update=change)
 

@@ -121,6 +121,8 @@ def test_a_changed_body_is_not_run(call: Call, tmp_path: Path) -> None:
         (["--runner", "nowhere.py"], ["runner nowhere.py", "no such file"]),
         (["--seed-loss", "hinge"], ["outside the search space"]),
         (["--seed-loss", "nosuch"], ["not in the zoo"]),
+        (["--space", "roles", "--seed-loss", "wasserstein"], ["Wasserstein", "gradient_penalty", "needs:"]),
+        (["--space", "roles", "--seed-loss", "relativistic_average"], ["outside the search space", "mean_fake"]),
         (["--resume", "nowhere"], ["run nowhere", "not found"]),
     ],
 )
