@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install evolve test check bench dispatch
+.PHONY: install evolve test fuzz check bench dispatch
 
 install: $(INSTALLED)
 
@@ -22,6 +22,10 @@ evolve: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# 100 000 texts, names and notes, other ones each time; the fuzz tests of `make test` take 3000, always the same.
+fuzz: install
+	LOSSGEN_FUZZ=$${LOSSGEN_FUZZ:-100000} $(BIN)/python -m pytest tests/fuzz --timeout 7200 $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
