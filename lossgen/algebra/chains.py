@@ -27,6 +27,10 @@ class Product:
     def of(cls, node: Expression) -> "Product":
         found = cls()
         found._take(node)
+        for base in [base for base in found.factors if base.head == "abs"]:
+            (inner,) = base.operands
+            if found.factors.get(inner, 1) % 2 == 0:  # |x| x^2 is |x|^3
+                found.factors[base] += found.factors.pop(inner)
         return found
 
     def _take(self, node: Expression) -> None:

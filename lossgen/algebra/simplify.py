@@ -34,11 +34,13 @@ class Attempt:
 
     Attributes:
         clause: "L", or the role.
-        method: what sympy did.
+        round: 1 for forms of the loss, 2 for forms of what those had come to, and so on.
+        method: what was done (`methods.METHODS`).
         verdict: "taken" where it became the best of its time.
     """
 
     clause: str
+    round: int
     method: str
     form: Expression
     verdict: Verdict
@@ -85,14 +87,14 @@ def simplification(loss: Loss, time_limit: float = TIME_LIMIT, process: Process 
     process = process or shared()
     best, attempts, ends = loss, list[Attempt](), set[str]()
     for clause in loss.clauses:
-        deadline = time.monotonic() + time_limit
+        deadline, count = time.monotonic() + time_limit, 0
         while (left := deadline - time.monotonic()) > 0.0:
-            before = best
+            before, count = best, count + 1
             answer = process.ask(before.clauses[clause], left)
             ends.add(answer.ended)
             for method, form in sorted(answer.forms, key=lambda named: _order(named[1])):
                 verdict = _verdict(loss, best, best.with_clauses({clause: form}))
-                attempts.append(Attempt(clause, method, form, verdict))
+                attempts.append(Attempt(clause, count, method, form, verdict))
                 if verdict == "taken":
                     best = best.with_clauses({clause: form})
             if best == before or answer.ended != "answered":

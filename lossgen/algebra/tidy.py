@@ -8,7 +8,7 @@ worked out. Rounding aside, the value and the derivative stay what they were.
 from collections.abc import Callable
 
 from lossgen.algebra.chains import even, power_of, tidy_product, tidy_sum, to_power, unsigned
-from lossgen.algebra.guards import LOG_PROBABILITY
+from lossgen.algebra.guards import LOG_PROBABILITY, surface_enclosures
 from lossgen.language.expression import Expression, apply
 from lossgen.language.lower import LARGEST_EXPONENT, NotFiniteError, fold, lower
 
@@ -68,9 +68,11 @@ def _log(a: Expression) -> Expression:
 
 
 def _abs(a: Expression) -> Expression:
-    if a.head in ("square", "exp", "sqrt", "sigmoid", "softplus", "relu"):
+    a = unsigned(a)
+    enclosure = surface_enclosures(a)[a]
+    if enclosure.lo >= 0.0:
         return a
-    return apply("abs", unsigned(a))
+    return apply("neg", a) if enclosure.hi <= 0.0 else apply("abs", a)
 
 
 def _min(a: Expression, b: Expression) -> Expression:

@@ -77,12 +77,12 @@ def soon_gone(pid: int, seconds: float = 10.0) -> bool:
 def test_a_process_that_misbehaves_costs_its_time_limit_at_most(
     code: str, ended: str, found: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "START_LIMIT", 0.6)
+    monkeypatch.setattr(room, "START_LIMIT", 30.0 if "ready" in code or code.startswith(ASKED) else 0.3)
     monkeypatch.setattr(room, "MOST_OUTPUT", 1 << 18)
     process = faulty(code)
     start = time.monotonic()
-    answer = process.ask(LOSS, 0.4)
-    assert time.monotonic() - start < 5.0
+    answer = process.ask(LOSS, 0.3 if ended == "late" else 30.0)
+    assert time.monotonic() - start < 20.0
     assert answer.ended == ended
     assert {to_text(form) for _, form in answer.forms} <= {"score"}
     assert found is None or len(answer.forms) == found
@@ -98,12 +98,13 @@ def test_one_process_serves_many_and_after_a_late_one_another() -> None:
     assert first is not None
     assert process.ask(LOSS, 20.0).ended == "answered"
     assert process._running is first
-    assert process.ask(LOSS, 0.0001).ended == "late"
+    assert process.ask(expression("(y_pred + y_real + score)^12 / (1 + y_pred + score)^9"), 0.01).ended == "late"
     assert process._running is None
     assert gone(first.pid)
     assert {to_text(form) for _, form in process.ask(LOSS, 20.0).forms} == {"score"}
-    os.kill(process._running.pid, signal.SIGKILL)
-    time.sleep(0.1)
+    assert process._running is not None
+    process._running.kill()  # by the system, when memory is short
+    process._running.wait()
     assert process.ask(LOSS, 20.0).ended == "answered"
     process.close()
 
@@ -192,3 +193,11 @@ def test_no_process_outlives_whoever_started_it(how: signal.Signals, work: str, 
     driver.wait(10.0)
     driver.stdout.close()
     assert soon_gone(pid)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address space is limited on Linux alone")
+def test_an_expression_that_eats_memory_is_one_without_an_answer() -> None:
+    code = "import lossgen.algebra.worker as w; w.forms = lambda *_: [bytearray(64 << 30)]; w.main()"
+    process = faulty(code)
+    assert [process.ask(LOSS, 20.0).ended for _ in range(2)] == ["answered", "answered"]
+    process.close()
