@@ -41,4 +41,5 @@ dispatch: install
 
 bench: install
 	$(BIN)/python benchmarks/screen.py
+	$(BIN)/python benchmarks/simplify.py
 	$(BIN)/python benchmarks/codegen.py
