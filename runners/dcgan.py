@@ -82,9 +82,11 @@ class DCGAN:
         images = torch.from_numpy(self.data.train.images).to(device)
         self.task = Task(images, judge, judge.n_samples, described)
         chosen = self.chosen
+        regularisers = "those that a loss asks for" if chosen.recommended else "none"
         setting = (
             f"Adam, learning rates {chosen.lr_generator:g} (generator), {chosen.lr_discriminator:g} (discriminator), "
-            f"betas {chosen.beta1:g} and {chosen.beta2:g}, batches of {chosen.batch_size}, width {chosen.width}"
+            f"betas {chosen.beta1:g} and {chosen.beta2:g}, batches of {chosen.batch_size}, width {chosen.width}; "
+            f"regularisers: {regularisers}"
         )
         protocol = {
             "data": described, **judge.protocol(), "setting": setting, "options": chosen.model_dump(mode="json")
