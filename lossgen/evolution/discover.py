@@ -7,28 +7,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lossgen.algebra.rounding import round_constants
-from lossgen.algebra.simplify import simplify
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
-from lossgen.evolution.engine import Engine, Individual, found_name
+from lossgen.evolution.engine import Engine
 from lossgen.evolution.events import Listener, Plan
+from lossgen.evolution.finalists import choose_finalists
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.session import Entry, Session
-from lossgen.evolution.soundness import first_sound
 from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import write_text
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
-from lossgen.language.loss import Loss
 from lossgen.language.lower import lower_loss
 from lossgen.language.parser import parse_loss
-from lossgen.language.printer import formula, print_loss
+from lossgen.language.printer import print_loss
 from lossgen.runner import find_runner
 
 
@@ -135,7 +132,7 @@ def discover(session: Session, generated: Path) -> Discovery:
     engine.run(archive.meta("generations"), plan.steps, plan.verify_trainings)
     archive.set_meta("searched", True)
 
-    finalists = _finalists(session, engine.ranking(), baselines)
+    finalists = choose_finalists(session, engine.ranking(), baselines)
     contestants = [Contestant(entry, "champion" if i == 0 else "runner-up") for i, entry in enumerate(finalists)]
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
     comparison = compare(session, "verify", contestants, config.verify_seeds, plan.steps)
@@ -199,58 +196,6 @@ def _zoo() -> list[str]:
         alone = not (lowered.has_batch_terms or loss.needs)  # then its gradient curves say all
         kept.setdefault(fingerprint(screen([lowered])[0].curves, scale_free=False) if alone else loss.digest(), name)
     return list(kept.values())
-
-
-def _finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:
-    """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched.
-
-    Each module is checked first: the champion's in full, since it is what will be written.
-    """
-    found: list[Entry] = []
-    known = {_mark(session, entry): entry.loss.name for entry in baselines}
-    for individual in ranking:
-        if len(found) == 1 + RUNNERS_UP:
-            break
-        session.listener.preparing("simplifying the best losses")
-        searched = individual.entry.loss
-        simple = _simplified(session, searched)
-        entry = Entry.of(simple)
-        mark = _mark(session, entry)
-        if mark in known:
-            session.listener.note(f"{formula(simple)} trains as {known[mark]} does, and is passed over")
-            continue
-        as_searched = Entry.of(searched.renamed(searched.name, simple.note))  # where only the simpler form is at fault
-        forms = [entry, as_searched] if entry.digest != as_searched.digest else [entry]
-        sound = first_sound(session, forms, full=not found)
-        if sound is not None:
-            known[mark] = sound.loss.name
-            found.append(sound)
-    return found
-
-
-def _mark(session: Session, entry: Entry) -> str:
-    """Equal for losses that train alike."""
-    return fingerprint(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
-
-
-def _simplified(session: Session, searched: Loss) -> Loss:
-    """From the archive where it stands there: sympy works under a time limit, so its answer may differ next time."""
-    archive = session.run.archive
-    key = f"simplified {searched.digest()}"
-    text = archive.meta(key)
-    if text is None:
-        # Where sympy was stopped by its time limit, another machine's may get further.
-        simple = round_constants(simplify(searched, on_late=lambda: archive.set_meta("reproducible", False)))
-        text = print_loss(simple.renamed(found_name(simple)))
-        archive.set_meta(key, text)
-    config = session.run.config
-    note = (
-        f"Found by genetic programming: lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
-        f"data {Path(config.data.name).name}, seed {config.seed}.\n"
-        f"Searched as: {formula(searched)}"
-    )
-    simple = parse_loss(text)
-    return simple.renamed(simple.name, note)
 
 
 def write_found(entry: Entry, generated: Path) -> Path:

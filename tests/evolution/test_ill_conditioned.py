@@ -10,8 +10,8 @@ from typing import Any
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.events import Listener
+from lossgen.evolution.finalists import first_sound
 from lossgen.evolution.session import Entry
-from lossgen.evolution.soundness import first_sound
 from lossgen.evolution.space_reader import find_space
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
