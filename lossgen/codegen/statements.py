@@ -1,6 +1,6 @@
 """Expressions to the statements of a function: common parts named once, long lines split, the same for every target."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lossgen.codegen.dag import shared
 from lossgen.language.domain import enclosures
@@ -52,7 +52,7 @@ def function(
     lines = [*head.split("\n"), f'    """{about}"""']
     intervals = enclosures(expression, domains)
     constants = {node.name for node in intervals}
-    varying = _varying(intervals)
+    plain = _plain(dialect, intervals)
     order = {node: place for place, node in enumerate(intervals)}
     named: dict[Expression, Code] = {}
     common = shared(expression)
@@ -69,15 +69,11 @@ def function(
         if node.is_variable:
             return Code(node.head)
         operands = [code(operand) for operand in node.operands]
-        enclosed = [intervals[operand] for operand in node.operands]
-        numbers = [operand not in varying for operand in node.operands]
-        needed = dialect.needs_tensors(node.head, numbers, enclosed)
         operands = [
-            Code(dialect.full(text.text))
-            if tensor and (text.number is None or node.head in dialect.tensors_only)
-            else text
-            for text, tensor in zip(operands, needed, strict=True)
+            Code(dialect.full(text.text)) if tensor else text
+            for text, tensor in zip(operands, _made_tensors(dialect, node, plain, intervals), strict=True)
         ]
+        enclosed = [intervals[operand] for operand in node.operands]
         return OPERATORS[node.head].emit(dialect, operands, enclosed)
 
     def statements() -> list[tuple[Expression, str]]:
@@ -91,9 +87,9 @@ def function(
                 found.append((node, f"    {name} = {code(node).text}"))
                 named[node] = Code(name)
         result = code(expression).text
-        if not expression.variables():
+        if expression in plain:
             result = dialect.full(result)
-        elif "score" not in expression.variables():
+        elif expression.variables() and "score" not in expression.variables():
             result += f" + {dialect.zeros}"
         return [*found, (expression, f"    return {result}")]
 
@@ -103,13 +99,25 @@ def function(
     return "\n".join([*lines, *(line for _, line in statements())])
 
 
-def _varying(nodes: Iterable[Expression]) -> set[Expression]:
-    """Of nodes, operands before operators, those that hold a variable."""
+def _plain(dialect: Dialect, intervals: Mapping[Expression, Interval]) -> set[Expression]:
+    """Of nodes, operands before operators, those whose text is a plain number when the file runs, not a tensor."""
     found: set[Expression] = set()
-    for node in nodes:
-        if node.is_variable or any(operand in found for operand in node.operands):
+    for node in intervals:
+        numbers = all(operand in found for operand in node.operands)
+        if not node.is_variable and numbers and not any(_made_tensors(dialect, node, found, intervals)):
             found.add(node)
     return found
+
+
+def _made_tensors(
+    dialect: Dialect, node: Expression, plain: set[Expression], intervals: Mapping[Expression, Interval]
+) -> list[bool]:
+    """Which operands of a node are plain numbers that its text needs as tensors; a literal's guard is worked out."""
+    numbers = [operand in plain for operand in node.operands]
+    needed = dialect.needs_tensors(node.head, numbers, [intervals[operand] for operand in node.operands])
+    literals = node.head in dialect.tensors_only
+    pairs = zip(needed, node.operands, strict=True)
+    return [tensor and (literals or not operand.is_number) for tensor, operand in pairs]
 
 
 def _to_name(statements: Sequence[Expression], named: set[Expression]) -> set[Expression]:
