@@ -3,12 +3,13 @@
     python benchmarks/codegen.py [--quick] [--out benchmarks/results/codegen.json]
 
 Forward and backward at n = 100, 10 000 and 1 000 000 scores, eager and under torch.compile, for the three calls of a
-training: criterion(score, target), discriminator_loss(real, fake), generator_loss(fake). All contestants of a cell
-run in turn, in an order that is drawn anew each round, on one torch thread; a ratio is the median of the rounds'
-ratios, its interval that of the median (95 %, by order statistics). n = 1 000 000 is timed once more, eager, with
-torch's own number of threads (torch works on smaller tensors with one thread whatever it is set to). Before anything
-is timed, all contestants are held against each other in value and gradient. About 6 minutes on 2 cores; --quick
-leaves out torch.compile and takes about 1.
+training: criterion(score, target), discriminator_loss(real, fake), generator_loss(fake). All contestants of a cell run
+in turn, in an order that is drawn anew each round, on one torch thread; a ratio is the median of the rounds' ratios,
+its interval that of the median (95 %, by order statistics; it does not know that two compilations of one function may
+differ: repeat the run before reading much into a compiled cell at n = 100). n = 1 000 000 is timed once more, eager,
+with torch's own number of threads (torch works on smaller tensors with one thread whatever it is set to). Before
+anything is timed, all contestants are held against each other in value and gradient. About 6 minutes on 2 cores;
+--quick leaves out torch.compile and takes about 1.
 """
 
 import functools
