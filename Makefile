@@ -41,5 +41,6 @@ dispatch: install
 
 bench: install
 	$(BIN)/python benchmarks/screen.py
+	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/simplify.py
 	$(BIN)/python benchmarks/codegen.py

@@ -16,8 +16,8 @@ from lossgen.errors import CheckError, LossgenError
 def cli() -> None:
     """Discover loss functions for GANs, and get them as readable PyTorch source code.
 
-    A LOSS is a .loss file or an emitted .py file, a name of the zoo (bce, lsgan, hinge, wasserstein, minimax,
-    ganetic), or an expression such as 'y_pred^3 + sqrt(3.985 * y_real / y_pred)'.
+    A LOSS is a .loss file or an emitted .py file, a name of the zoo (bce, lsgan, hinge, wasserstein, ganetic and
+    more), or an expression such as 'y_pred^3 + sqrt(3.985 * y_real / y_pred)'.
     """
 
 
