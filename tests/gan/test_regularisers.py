@@ -83,7 +83,7 @@ def test_what_makes_no_sense_is_refused(asked: object) -> None:
         recommended(criterion)
 
 
-def trained(source: str, setting: Setting, task: Task, steps: int = 30, **member: object) -> Outcome:
+def trained(source: str, setting: Setting, task: Task, steps: int = 60, **member: object) -> Outcome:
     return train([Member("w", source, (3,), **member)], [setting], task, Budget(steps))[0]  # type: ignore[arg-type]
 
 
@@ -115,6 +115,6 @@ def test_a_penalised_training_continues_exactly(written: Written, setting: Setti
 
 def test_an_unknown_regulariser_ends_its_own_member_only(written: Written, setting: Setting, task: Task) -> None:
     members = [Member("a", asking(written(), "{'r3': 1.0}"), (3,)), Member("b", written(), (3,))]
-    first, second = train(members, [setting] * 2, task, Budget(20))
+    first, second = train(members, [setting] * 2, task, Budget(60))
     assert (first.status, second.status) == ("crashed", "ok")
     assert "gradient_penalty" in first.reason
