@@ -22,7 +22,7 @@ def gradient_penalty(
     """Mean of (|gradient of D| - 1)² at images drawn between real and generated ones (Gulrajani et al. 2017, eq. 3)."""
     share = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device, dtype=real.dtype)
     between = torch.lerp(fake, real, share).requires_grad_()
-    return torch.mean((_slopes(discriminator(between), between).square().sum(1).sqrt() - 1.0).square())
+    return torch.mean((_slopes(discriminator(between), between).norm(dim=1) - 1.0).square())
 
 
 def r1(discriminator: nn.Module, real: Tensor, fake: Tensor, real_score: Tensor, generator: torch.Generator) -> Tensor:

@@ -73,6 +73,14 @@ def test_each_moves_the_critic(name: str) -> None:
     assert critic.slope.grad is not None and critic.slope.grad > 0.0
 
 
+@pytest.mark.parametrize("name", list(REGULARISERS))
+def test_a_critic_without_a_slope_gets_a_finite_gradient(name: str) -> None:
+    """As one whose rectifiers are all dead; the length of a vector has no derivative at 0."""
+    critic, real = Linear(0.0), images(0)
+    REGULARISERS[name](critic, real, images(1), critic(real), torch.Generator()).backward()
+    assert critic.slope.grad is not None and critic.slope.grad.isfinite()
+
+
 @pytest.mark.parametrize(
     "asked", [{"r3": 1.0}, {"r1": 0.0}, {"r1": -1.0}, {"r1": float("nan")}, {"r1": "10"}, "r1", {"r1": float("inf")}]
 )
