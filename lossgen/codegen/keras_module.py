@@ -15,7 +15,7 @@ from lossgen.language.loss import Loss
 
 TITLE = "a GAN loss for Keras 3, in one file."
 RESERVED = frozenset(
-    {"keras", "ops", "EPS", "divisor", "real", "fake", "generator", "generator_real", "loss"}
+    {"keras", "ops", "EPS", "divisor", "bce_with_logits", "real", "fake", "generator", "generator_real", "loss"}
     | {"call", "get_config", "from_config", "y_true", "config"}
 )
 KERAS = Dialect(
@@ -23,6 +23,7 @@ KERAS = Dialect(
         **{name: f"ops.{name}({{}})" for name in ("abs", "exp", "log", "sqrt", "square", "relu")},
         **{name: f"ops.{name}({{}})" for name in ("sigmoid", "softplus", "tanh", "sin", "cos")},
         "logsigmoid": "ops.log_sigmoid({})",
+        "bce_with_logits": "bce_with_logits({})",
         "min": "ops.minimum({})",
         "max": "ops.maximum({})",
     },
@@ -30,6 +31,7 @@ KERAS = Dialect(
     at_most=lambda code, bound: f"ops.minimum({code.text}, {bound})",
     full=lambda number: f"ops.full_like(score, {number})",
     zeros="ops.zeros_like(score)",
+    tensors_only=frozenset({"bce_with_logits"}),
 )
 _CALLS = Calls(mean="ops.mean({})")
 
@@ -43,7 +45,8 @@ def emit_keras(loss: Loss) -> str:
     check_names(loss, RESERVED)
     parts = loss_parts(KERAS, loss)
     imports = "import keras\nfrom keras import ops"
-    return join([docstring(loss, TITLE), imports, *guards(parts.source, _DIVISOR), parts.source, _class(loss, parts)])
+    helpers = [*guards(parts.source, _DIVISOR), *([_BCE] if "bce_with_logits(" in parts.source else [])]
+    return join([docstring(loss, TITLE), imports, *helpers, parts.source, _class(loss, parts)])
 
 
 def _class(loss: Loss, parts: Parts) -> str:
@@ -113,6 +116,12 @@ _DIVISOR = '''\
 def divisor(b):
     """±max(|b|, EPS), with the sign of b."""
     return ops.where(b < 0.0, ops.minimum(b, -EPS), ops.maximum(b, EPS))'''
+
+# ops.binary_crossentropy clips the probability on some backends, and takes no two shapes on most.
+_BCE = '''\
+def bce_with_logits(score, y_real):
+    """Binary cross-entropy of a score and a target, with all digits where it is small."""
+    return y_real * ops.softplus(-score) + (1.0 - y_real) * ops.softplus(score)'''
 
 _ABOUT = """\
 Called as criterion(target, score), in Keras' order, it stands in for BinaryCrossentropy(from_logits=True). Scores
@@ -190,6 +199,8 @@ _CALL = '''\
         score = self._raw(y_pred)
         if len(y_true.shape) == len(score.shape) - 1 and score.shape[-1] == 1:
             y_true = ops.expand_dims(y_true, -1)  # labels without the last axis, as Keras' own losses take them
+        if len(y_true.shape) == len(score.shape) + 1 and y_true.shape[-1] == 1:
+            y_true = ops.squeeze(y_true, -1)  # or labels that have it where the scores do not
         return $value
 '''
 

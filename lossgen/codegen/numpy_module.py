@@ -27,6 +27,10 @@ def softplus(x: np.ndarray) -> np.ndarray:
 def logsigmoid(x: np.ndarray) -> np.ndarray:
     """log(sigmoid(x)), without overflow."""
     return -np.logaddexp(0.0, -x)''',
+    "bce_with_logits": '''\
+def bce_with_logits(score: np.ndarray, y_real: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy of a score and a target, with all digits where it is small."""
+    return y_real * np.logaddexp(0.0, -score) + (1.0 - y_real) * np.logaddexp(0.0, score)''',
     "divisor": '''\
 def divisor(b: np.ndarray) -> np.ndarray:
     """±max(|b|, EPS), with the sign of b."""
@@ -39,7 +43,7 @@ RESERVED = frozenset(
 NUMPY = Dialect(
     {
         **{name: f"np.{name}({{}})" for name in ("abs", "exp", "log", "sqrt", "square", "tanh", "sin", "cos")},
-        **{name: f"{name}({{}})" for name in ("sigmoid", "softplus", "logsigmoid")},
+        **{name: f"{name}({{}})" for name in ("sigmoid", "softplus", "logsigmoid", "bce_with_logits")},
         "relu": "np.maximum({}, 0.0)",
         "min": "np.minimum({})",
         "max": "np.maximum({})",

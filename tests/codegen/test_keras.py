@@ -60,6 +60,8 @@ def test_targets_as_keras_gives_them(bce: Any) -> None:
     torch.testing.assert_close(criterion(labels.numpy(), score.numpy()), expected)
     torch.testing.assert_close(criterion(1.0, score), criterion(torch.ones(6, 1), score))
     torch.testing.assert_close(criterion(1, scores(3, 2, 2)), criterion(torch.ones(2), scores(3, 2, 2)))
+    torch.testing.assert_close(criterion(labels.unsqueeze(1), score.squeeze(1)), expected)
+    assert bce(reduction="none")(labels.unsqueeze(1), score.squeeze(1)).shape == (6,)
     with pytest.raises((ValueError, RuntimeError)):
         criterion(torch.ones(4), score)  # would make 24 losses of 6 scores
 
