@@ -24,7 +24,8 @@ ROWS = (*ROLES, GENERATOR_REAL)
 SHIFTS = ((0.03, -0.02), (1.53, -2.21), (-3.07, 1.84))
 """Where the batches of real and of fake scores lie for losses that look at their means: no kink meets a score."""
 _OWN = {"real": "mean_real", "fake": "mean_fake", "generator": "mean_fake", GENERATOR_REAL: "mean_real"}
-_TOGETHER = (("real", "fake"), ("generator", GENERATOR_REAL))
+TOGETHER = (("real", "fake"), ("generator", GENERATOR_REAL))
+"""The roles whose losses the discriminator minimises in sum, and those of the generator."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def kernel_curves(loss: Loss, rows: Array) -> Curves:
         values[row], gradients[row] = (part[number, row] for part in found)
     if lowered.label is not None:
         values[first:], gradients[first:] = (part[-1, first:] for part in found)
-    for together in _TOGETHER:
+    for together in TOGETHER:
         for name in together:
             gradients[ROWS.index(name)] += sum(
                 _through_mean(lowered, other, _OWN[name], means, rows[ROWS.index(other)]) for other in together

@@ -6,11 +6,13 @@ either side. A loss that looks at batch means is compared on three pairs of batc
 means included. The kernel's numbers are float64.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from lossgen.codegen.curves import Array, Curves, kernel_curves, module_curves, score_rows, tuned, tunings
+from lossgen.codegen.curves import TOGETHER, Array, Curves, kernel_curves, module_curves, score_rows, tuned, tunings
 from lossgen.codegen.load import load_source
 from lossgen.errors import CheckError
 from lossgen.kernel.screen import CENTRE
@@ -39,19 +41,40 @@ def verify_module(loss: Loss, source: str) -> None:
     rows = score_rows(loss)
     loaded: Any = load_source(source)
     for constants in tunings(loss):
-        criterion = type(loaded)(reduction="none", **constants)
         tuned_to = "".join(f" with {constant} = {value:g}" for constant, value in constants.items())
         whose = f"{loss.name}{tuned_to}: the emitted module"
+        with running(f"{whose} cannot be built"):
+            criterion = type(loaded)(reduction="none", **constants)
         for scores in rows:
             expected = kernel_curves(tuned(loss, constants), scores)
             for dtype in (torch.float64, torch.float32):
                 kind = str(dtype).removeprefix("torch.")
                 leaf = torch.tensor(scores, dtype=dtype, requires_grad=True)
-                try:
+                with running(f"{whose} does not run in {kind}"):
                     found = module_curves(criterion, leaf)
-                except RuntimeError as error:  # a constant that float32 cannot hold, for one
-                    raise CheckError(f"{whose} does not run in {kind}: {error}") from None
                 compare_curves(f"{whose}'s", expected, found, scores, kind)
+
+
+@contextlib.contextmanager
+def running(failed: str) -> Iterator[None]:
+    """Whatever emitted code raises inside, as a CheckError of one line; but for want of memory, no fault of the code.
+
+    Args:
+        failed: beginning of the message.
+    """
+    import torch
+
+    try:
+        yield
+    except (CheckError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  a constant that float32 cannot hold, for one
+        raise CheckError(f"{failed}: {one_line(error)}") from None
+
+
+def one_line(error: Exception) -> str:
+    """An exception's type and the beginning of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}"
 
 
 def compare_curves(
@@ -92,12 +115,44 @@ def compare_curves(
                 )
 
 
+def compare_players(
+    whose: str,
+    expected: Curves,
+    found: tuple[float, float],
+    how: str,
+    tolerance: float | None = None,
+    reference: str = "the kernel's",
+) -> None:
+    """Hold what the two players minimise, found from the rows of real and fake scores, against the curves' means.
+
+    Args:
+        found: of discriminator_loss and of generator_loss, with reduction "mean".
+        whose, how, tolerance, reference: as for `compare_curves`.
+
+    Raises:
+        CheckError: which differs, and by how much.
+    """
+    tolerance = TOLERANCE[how] if tolerance is None else tolerance
+    means = expected.values.mean(axis=1)
+    bounds = _allowed(expected.values, tolerance).mean(axis=1)
+    row = expected.names.index
+    for value, player, roles in zip(found, ("discriminator", "generator"), TOGETHER, strict=True):
+        theirs, allowed = (float(sum(of[row(role)] for role in roles)) for of in (means, bounds))
+        if not abs(value - theirs) <= allowed:
+            raise CheckError(f"{whose} {player}_loss in {how} is {value:.9g}, {reference} {theirs:.9g}")
+
+
 def excess(expected: Array, found: Array, tolerance: float) -> Array:
     """Difference in units of what is allowed, (P, n); infinite where one of the two is no number."""
-    centre = np.abs(expected[:, np.flatnonzero(CENTRE)]).max(axis=1, keepdims=True)
-    least = SMALL * min(1.0, float(centre.max()))
     with np.errstate(invalid="ignore", over="ignore"):
-        allowed = tolerance * np.maximum(np.maximum(centre, least), np.abs(expected))
+        allowed = _allowed(expected, tolerance)
         difference = np.abs(found - expected)
         shares = np.divide(difference, allowed, out=np.full_like(difference, np.inf), where=allowed > 0.0)
     return np.where(difference == 0.0, 0.0, np.where(np.isnan(shares), np.inf, shares))
+
+
+def _allowed(expected: Array, tolerance: float) -> Array:
+    centre = np.abs(expected[:, np.flatnonzero(CENTRE)]).max(axis=1, keepdims=True)
+    least = SMALL * min(1.0, float(centre.max()))
+    allowed: Array = tolerance * np.maximum(np.maximum(centre, least), np.abs(expected))
+    return allowed

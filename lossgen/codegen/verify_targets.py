@@ -3,13 +3,14 @@
 A Keras file is proven in value and gradient on Keras' PyTorch backend: in float32, and in float64 where it does without
 `ops.maximum`, `ops.minimum` and means of a batch, which are float32 there whatever they are given. As float32 leaves
 room for small faults, it is held against the PyTorch module, too, which does the same arithmetic and is proven in
-float64. A NumPy file is proven in value, in float64.
+float64. A NumPy file is proven in value, in float64. The means that the two players minimise are proven for both.
 """
 
 import importlib
 import inspect
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,8 @@ from lossgen.codegen.curves import (
 )
 from lossgen.codegen.load import load_source, run_source
 from lossgen.codegen.torch_module import emit_torch
-from lossgen.codegen.verify import compare_curves
-from lossgen.errors import CheckError, InputError
+from lossgen.codegen.verify import TOLERANCE, compare_curves, compare_players, running
+from lossgen.errors import InputError
 from lossgen.language.loss import Loss
 from lossgen.language.operators import BATCH_TERMS
 
@@ -57,15 +58,16 @@ def verify_keras(loss: Loss, source: str) -> None:
             expected = kernel_curves(tuned(loss, constants), scores)
             for kind in ("float32",) if single else ("float64", "float32"):
                 leaf = torch.tensor(scores, dtype=getattr(torch, kind), requires_grad=True)
-                criterion = _InTorchsOrder(built(reduction="none", dtype=kind, **constants))
-                try:
+                with running(f"{whose} code does not run in {kind}"):
                     with keras.device("cpu"):
-                        found = module_curves(criterion, leaf)
+                        found = module_curves(_InTorchsOrder(built(reduction="none", dtype=kind, **constants)), leaf)
+                        minimised = _minimised(built(dtype=kind, **constants), leaf.detach())
                     alike = module_curves(in_torch(reduction="none", **constants), leaf)
-                except RuntimeError as error:  # a constant that float32 cannot hold, for one
-                    raise CheckError(f"{whose} code does not run in {kind}: {error}") from None
                 compare_curves(whose, expected, found, scores, kind)
                 compare_curves(whose, alike, found, scores, kind, ALIKE, reference="the PyTorch module's")
+                # Keras' means are float32, see above.
+                compare_players(whose, expected, minimised, kind, max(TOLERANCE[kind], ALIKE))
+                compare_players(whose, alike, minimised, kind, ALIKE, reference="the PyTorch module's")
 
 
 def verify_numpy(loss: Loss, source: str) -> None:
@@ -78,10 +80,13 @@ def verify_numpy(loss: Loss, source: str) -> None:
     for constants in tunings(loss):
         for scores in score_rows(loss):
             expected = kernel_curves(tuned(loss, constants), scores)
-            with np.errstate(all="ignore"):
+            whose = _whose(loss, "NumPy", constants)
+            with running(f"{whose} code does not run"), np.errstate(all="ignore"):
                 values = numpy_values(functions, scores, constants)
+                minimised = _minimised(functions, scores, constants)
             found = Curves(expected.names, values, expected.gradients)
-            compare_curves(_whose(loss, "NumPy", constants), expected, found, scores, "float64")
+            compare_curves(whose, expected, found, scores, "float64")
+            compare_players(whose, expected, minimised, "float64")
 
 
 def numpy_values(functions: Any, scores: Array, constants: dict[str, float]) -> Array:
@@ -92,13 +97,27 @@ def numpy_values(functions: Any, scores: Array, constants: dict[str, float]) -> 
     for row, name in enumerate(ROWS):
         if hasattr(functions, name):
             function = getattr(functions, name)
-            takes = inspect.signature(function).parameters
-            values[row] = function(scores[row], **{key: value for key, value in given.items() if key in takes})
+            values[row] = function(scores[row], **_taken(function, given))
     for row, target in enumerate(TARGETS[: len(scores) - len(ROWS)], len(ROWS)):
-        takes = inspect.signature(functions.loss).parameters
-        tuned_to = {key: value for key, value in constants.items() if key in takes}
+        tuned_to = _taken(functions.loss, constants)
         values[row] = functions.loss(scores[row], np.full_like(scores[row], target), **tuned_to)
     return values
+
+
+def _minimised(players: Any, scores: Any, constants: Mapping[str, float] | None = None) -> tuple[float, float]:
+    """What discriminator_loss and generator_loss give for the rows of scores."""
+    of_both, of_generator = players.discriminator_loss, players.generator_loss
+    given = constants or {}
+    return (
+        float(of_both(scores[0], scores[1], **_taken(of_both, given))),
+        float(of_generator(scores[2], scores[3], **_taken(of_generator, given))),
+    )
+
+
+def _taken(function: Any, given: Mapping[str, float]) -> dict[str, float]:
+    """Those of the keywords that a function takes."""
+    takes = inspect.signature(function).parameters
+    return {key: value for key, value in given.items() if key in takes}
 
 
 class _InTorchsOrder:

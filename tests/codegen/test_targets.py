@@ -168,6 +168,64 @@ def test_what_the_players_minimise(name: str, target: str) -> None:
         assert built("generator_loss", FAKE) == pytest.approx(expected[1], rel=1e-5)
 
 
+PLAYERS = {
+    "numpy": [
+        (RELATIVE, "return of_real + of_fake", "return of_real - of_fake", "discriminator_loss in float64 is"),
+        (RELATIVE, "return of_fake + of_real", "return of_fake", "generator_loss in float64 is"),
+        (TUNED, "slope=slope,", "slope=0.2,", "with slope = 0.18: .* discriminator_loss in float64 is"),
+        (TUNED, "shift=shift", "shift=0.0", "with shift = -0.1: .*_loss in float64 is"),
+        (ZOO["lsgan"], "mean_over_scales(generator, fake", "mean_over_scales(fake, fake", "generator_loss in float64"),
+    ],
+    "keras": [
+        (RELATIVE, "else of_real + of_fake", "else of_real - of_fake", "discriminator_loss in float32 is"),
+        (RELATIVE, "else of_fake + of_real", "else of_fake", "generator_loss in float32 is"),
+        (ZOO["lsgan"], "else ops.mean(value)", "else ops.mean(value) * 1.01", "discriminator_loss in float64 is"),
+    ],
+}
+
+
+@pytest.mark.parametrize("target", PLAYERS, indirect=True)
+def test_a_fault_in_what_the_players_minimise_is_found(target: str) -> None:
+    """Although every role's function, and the losses element by element, are as they should be."""
+    for loss, right, wrong, said in PLAYERS[target]:
+        roles, named, players = TARGETS[target].emit(loss).partition("def discriminator_loss(")
+        assert right in players
+        with pytest.raises(CheckError, match=f"{said} .*, the (kernel|PyTorch module)'s"):
+            verify(TARGETS[target], loss, roles + named + players.replace(right, wrong))
+
+
+@pytest.mark.parametrize("target", ["keras", "numpy"], indirect=True)
+def test_a_file_that_raises_is_refused_in_one_line(target: str) -> None:
+    source = TARGETS[target].emit(ZOO["hinge"])
+    faulty = source.replace("return", "assert isinstance(score, str), 'no\\nscore'\n    return", 1)
+    with pytest.raises(CheckError, match=r"Hinge: the emitted .* code does not run.*: AssertionError: no$"):
+        verify(TARGETS[target], ZOO["hinge"], faulty)
+
+
+def test_cross_entropy_keeps_its_digits(target: str) -> None:
+    """Where it is small, a difference of large terms would have none; and at score 0 its slope is 0.5 - target.
+
+    PyTorch's own, which the PyTorch module calls, keeps them for target 1 alone: for 0 it is such a difference.
+    """
+    scores = np.array([6.0, 8.0, 12.0, 16.0])
+    exact = np.log1p(np.exp(-scores))
+    for sign, goal in ((1.0, 1.0), (-1.0, 0.0))[: 1 if target == "torch" else 2]:
+        given, goals = sign * scores, np.full(4, goal)
+        built = Built(target, ZOO["bce"])
+        if built.functions is not None:
+            found = built.functions.loss(given, goals)
+        else:
+            tensors = [torch.tensor(x, dtype=torch.float32) for x in (given, goals)]
+            made = type(built.criterion)(reduction="none")
+            found = (made(*tensors) if target == "torch" else made(*tensors[::-1])).double().numpy()
+        np.testing.assert_allclose(found, exact, rtol=1e-5)
+    if target != "numpy":
+        score, goals = torch.zeros(3, requires_grad=True), torch.tensor([0.0, 0.3, 1.0])
+        made = type(built.criterion)(reduction="sum")
+        (made(score, goals) if target == "torch" else made(goals, score)).backward()
+        torch.testing.assert_close(score.grad, 0.5 - goals)
+
+
 def test_named_constants_are_keywords(target: str) -> None:
     for constants in ({}, {"slope": 0.35}, {"slope": 0.35, "shift": -0.25, "low": -0.5}):
         built = Built(target, TUNED, **constants)
