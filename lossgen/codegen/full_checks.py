@@ -16,7 +16,7 @@ import numpy as np
 
 from lossgen.codegen.curves import Array, as_curves, differentiated, kernel_curves, module_values, score_rows
 from lossgen.codegen.load import load_source
-from lossgen.codegen.verify import TOLERANCE, compare_curves
+from lossgen.codegen.verify import TOLERANCE, compare_curves, one_line, running
 from lossgen.errors import CheckError
 from lossgen.language.loss import Loss
 
@@ -48,12 +48,17 @@ def full_checks(loss: Loss, source: str) -> Iterator[str]:
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     for device in devices:
         at = "" if device == "cpu" else f" on {device}"
-        for dtype in (torch.float16, torch.bfloat16):
-            kind = str(dtype).removeprefix("torch.")
-            _autocast(loss, fresh(), whose, scores, dtype, device)
-            yield f"autocast {kind}{at}: finite, equal"
-            _half(loss, fresh(), whose, scores, dtype, device)
-            yield f"{kind} scores{at}: finite, equal"
+        try:
+            for dtype in (torch.float16, torch.bfloat16):
+                kind = str(dtype).removeprefix("torch.")
+                _autocast(loss, fresh(), whose, scores, dtype, device)
+                yield f"autocast {kind}{at}: finite, equal"
+                _half(loss, fresh(), whose, scores, dtype, device)
+                yield f"{kind} scores{at}: finite, equal"
+        except torch.OutOfMemoryError:
+            if device == "cpu":
+                raise
+            yield f"not checked{at}: out of memory"
     _vmap(loss, fresh(), whose, scores)
     yield "torch.func.vmap, torch.func.grad: equal"
     with _quiet():
@@ -72,11 +77,13 @@ def _autocast(loss: Loss, criterion: Any, whose: str, scores: Array, dtype: Any,
     import torch
 
     kind = str(dtype).removeprefix("torch.")
-    leaf = torch.tensor(scores, dtype=torch.float32, device=device, requires_grad=True)
-    with torch.autocast(device, dtype=dtype):
-        values = module_values(criterion, leaf)
+    with _running(f"{whose} code does not run under {device} autocast {kind}"):
+        leaf = torch.tensor(scores, dtype=torch.float32, device=device, requires_grad=True)
+        with torch.autocast(device, dtype=dtype):
+            values = module_values(criterion, leaf)
+        found = differentiated(values, leaf)
     how = f"float32 under {device} autocast {kind}"
-    compare_curves(whose, kernel_curves(loss, scores), differentiated(values, leaf), scores, how, TOLERANCE["float32"])
+    compare_curves(whose, kernel_curves(loss, scores), found, scores, how, TOLERANCE["float32"])
 
 
 def _half(loss: Loss, criterion: Any, whose: str, scores: Array, dtype: Any, device: str) -> None:
@@ -84,14 +91,29 @@ def _half(loss: Loss, criterion: Any, whose: str, scores: Array, dtype: Any, dev
     import torch
 
     kind = str(dtype).removeprefix("torch.")
-    leaf = torch.tensor(scores, dtype=dtype, device=device, requires_grad=True)
-    values = module_values(criterion, leaf)
-    if values.dtype is not torch.float32:
-        raise CheckError(f"{whose} loss of {kind} scores is {values.dtype}, not float32")
-    rounded = leaf.detach().double().cpu().numpy()
+    with _running(f"{whose} code does not run for {kind} scores on {device}"):
+        leaf = torch.tensor(scores, dtype=dtype, device=device, requires_grad=True)
+        values = module_values(criterion, leaf)
+        if values.dtype is not torch.float32:
+            raise CheckError(f"{whose} loss of {kind} scores is {values.dtype}, not float32")
+        rounded = leaf.detach().double().cpu().numpy()
+        found = differentiated(values, leaf)
     how, tolerance = f"float32 from {kind} scores", TOLERANCE["float32"]
-    expected, found = kernel_curves(loss, rounded), differentiated(values, leaf)
-    compare_curves(whose, expected, found, rounded, how, tolerance, HALF_GRADIENT[kind])
+    compare_curves(whose, kernel_curves(loss, rounded), found, rounded, how, tolerance, HALF_GRADIENT[kind])
+
+
+@contextlib.contextmanager
+def _running(failed: str) -> Iterator[None]:
+    """As `running`; a device that is too full even for its context says so by another exception than tensors do."""
+    import torch
+
+    with running(failed):
+        try:
+            yield
+        except RuntimeError as error:
+            if "CUDA error: out of memory" in str(error):
+                raise torch.OutOfMemoryError(str(error)) from None
+            raise
 
 
 def _vmap(loss: Loss, criterion: Any, whose: str, scores: Array) -> None:
@@ -102,11 +124,9 @@ def _vmap(loss: Loss, criterion: Any, whose: str, scores: Array) -> None:
 
     batch = np.stack([factor * scores for factor in VMAPPED])
     leaf = torch.tensor(batch, dtype=torch.float32)
-    try:
+    with running(f"{whose} code does not run under torch.func.vmap"):
         found = torch.func.vmap(values)(leaf)
         slopes = torch.func.vmap(torch.func.grad(lambda rows: values(rows).sum()))(leaf)
-    except Exception as error:  # noqa: BLE001  whatever torch.func raises says that it cannot transform the module
-        raise CheckError(f"{whose} code does not run under torch.func.vmap: {_line(error)}") from None
     for number, rows in enumerate(batch):
         curves = as_curves(found[number], slopes[number])
         how = "float32 under torch.func.vmap"
@@ -165,7 +185,7 @@ def _run(what: str, loss: Loss, whose: str, scores: Array, make: "Callable[[], C
     try:
         found = differentiated(make()(leaf), leaf)
     except Exception as error:  # noqa: BLE001  each stage of torch's compiler has exceptions of its own
-        raise _NotRunError(f"{whose} code does not pass {what}: {_line(error)}") from None
+        raise _NotRunError(f"{whose} code does not pass {what}: {one_line(error)}") from None
     compare_curves(whose, kernel_curves(loss, scores), found, scores, f"float32 by {what}", TOLERANCE["float32"])
 
 
@@ -177,10 +197,6 @@ def _compiles_anything() -> bool:
     except Exception:  # noqa: BLE001  whatever it is, the loss has no part in it
         return False
     return True
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0][:200]}"
 
 
 @contextlib.contextmanager

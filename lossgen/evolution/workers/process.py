@@ -98,9 +98,7 @@ def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> 
     except CheckError as error:
         return Outcome("crashed", reason=_ill_conditioned(task, error), seconds=time.monotonic() - started)
     except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is this member's outcome
-        traceback.print_exc()
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        return Outcome("crashed", reason=reason, seconds=time.monotonic() - started)
+        return _crashed(error, started)
     # A runner's own idea of its seconds is not asked for: budgets are planned with these.
     return dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
@@ -115,7 +113,16 @@ def _check(task: Task, verified: set[str]) -> Outcome:
         found = list(full_checks(parse_loss(task.loss), task.member.source)) if task.check == "full" else []
     except CheckError as error:
         return Outcome("crashed", reason=_ill_conditioned(task, error), seconds=time.monotonic() - started)
+    except Exception as error:  # noqa: BLE001  what one check comes to must not end a search
+        return _crashed(error, started)
     return Outcome("ok", reason="; ".join(found), seconds=time.monotonic() - started)
+
+
+def _crashed(error: Exception, started: float) -> Outcome:
+    """The outcome of what nobody expected, in one line; in full where the worker's errors go."""
+    traceback.print_exc()
+    reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    return Outcome("crashed", reason=reason, seconds=time.monotonic() - started)
 
 
 def _verify(task: Task, verified: set[str]) -> None:
