@@ -74,7 +74,8 @@ class NGL(nn.Module):
 
     Args:
         reduction: "mean", "sum", or "none" for the loss of every element.
-        input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid.
+        input: "score" for raw discriminator outputs; "probability" for those of a discriminator that ends in a sigmoid,
+            in float32 or wider: half precision cannot tell probabilities near 1 from 1.
     """
 
     needs_real = False  # generator_loss makes no use of the real scores
@@ -127,7 +128,9 @@ class NGL(nn.Module):
         if self.input == "probability":
             score = torch.logit(score, eps=1e-7)
         value = function(score)
-        return value.mean() if self.reduction == "mean" else value.sum() if self.reduction == "sum" else value
+        if self.reduction == "none" or value.ndim == 0:
+            return value
+        return value.mean() if self.reduction == "mean" else value.sum()
 
     def _check(self, *scores) -> None:
         """Warn once when the first 10 eager calls look like probabilities: all in [0, 1], and not all below one half.
@@ -136,13 +139,19 @@ class NGL(nn.Module):
         """
         if torch.compiler.is_compiling():
             return
-        tensors = [t for score in scores for t in (score if isinstance(score, (list, tuple)) else [score])]
-        wrapped = getattr(getattr(torch._C, "_functorch", None), "is_functorch_wrapped_tensor", lambda tensor: False)
-        if any(wrapped(tensor) for tensor in tensors):
-            return  # inside torch.func: values are not to be looked at
-        if all(bool(((tensor >= 0.0) & (tensor <= 1.0)).all()) for tensor in tensors):
+        tensors = scores
+        while any(isinstance(t, (list, tuple)) for t in tensors):
+            tensors = [s for t in tensors for s in (t if isinstance(t, (list, tuple)) else [t])]
+        if not all(isinstance(t, Tensor) for t in tensors):
+            raise TypeError("scores must be tensors, or lists of tensors (one a discriminator scale)")
+        try:
+            in_range = all(bool(((tensor >= 0.0) & (tensor <= 1.0)).all()) for tensor in tensors)
+            reaches_half = any(bool((tensor >= 0.5).any()) for tensor in tensors)
+        except RuntimeError:
+            return  # no values to look at: under vmap, in a trace, on the meta device
+        if in_range:
             self._unchecked_calls -= 1
-            self._reached_half |= any(bool((tensor >= 0.5).any()) for tensor in tensors)
+            self._reached_half |= reaches_half
             if self._reached_half and not self._unchecked_calls:
                 warnings.warn(
                     f"{type(self).__name__} takes raw scores, but all it was given lies in [0, 1]: does the"

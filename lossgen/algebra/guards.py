@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lossgen.language import interval
-from lossgen.language.domain import enclose, enclosures
+from lossgen.language.domain import enclose, enclose_operator, enclosures
 from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.interval import Interval
 from lossgen.language.lower import LARGEST_EXPONENT, lower
@@ -33,7 +33,7 @@ def surface_enclosures(expression: Expression) -> dict[Expression, Interval]:
         if not operands:
             found[node] = enclose(node)
         elif node.head != "pow":
-            found[node] = OPERATORS[node.head].enclose(*operands)
+            found[node] = enclose_operator(node, operands)
         elif (n := whole_exponent(node)) is None:
             found[node] = interval.real_pow(*operands)
         else:

@@ -20,27 +20,31 @@ EPS_LINE = "EPS = 1e-8  # divisors, roots and logarithms are guarded below this 
 OWN = {"real": "real_score", "fake": "fake_score", "generator": "fake_score", GENERATOR_REAL: "real_score"}
 """The scores that each role's loss is the loss of."""
 _MEANS = {"mean_real": "real_score", "mean_fake": "fake_score"}
-_ABOUT = {
+ABOUT = {
     "real": "Loss of the discriminator on real images, elementwise.",
     "fake": "Loss of the discriminator on generated images, elementwise.",
     "generator": "Loss of the generator, elementwise.",
     GENERATOR_REAL: "Loss of the generator on real images, elementwise; its mean is added to the generator's.",
     "loss": "Loss for any target, elementwise: 1 for real, 0 for fake, or soft.",
 }
-_LOCAL = {
-    "self",
-    "score",
-    "target",
-    "real_score",
-    "fake_score",
-    "reduction",
-    "input",
-    "name",
-    "dtype",
-    "EPS",
-    "key",
-    "value",
-}
+_LOCAL = frozenset(
+    {
+        "self",
+        "score",
+        "target",
+        "real_score",
+        "fake_score",
+        "reduction",
+        "input",
+        "name",
+        "dtype",
+        "EPS",
+        "key",
+        "value",
+    }
+    | {"of_real", "of_fake", "discriminator_loss", "generator_loss", "needs_real", "recommended"}
+)
+"""What a file of any target calls its own, so that a constant's name is free in all of them or in none."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def loss_parts(dialect: Dialect, loss: Loss) -> Parts:
     def written(name: str, expression: Expression, *more: str) -> None:
         means = tuple(mean for mean in BATCH_TERMS if mean in expression.variables())
         parts[name] = Part(name, means, {node.name: node.value for node in expression.walk() if node.name})
-        sources.append(function(dialect, _head(dialect, parts[name], *more), _ABOUT[name], expression))
+        sources.append(function(dialect, _head(dialect, parts[name], *more), ABOUT[name], expression))
 
     for name, expression in lowered.roles.items():
         if name == "generator" and loss.label is not None:
@@ -159,7 +163,7 @@ def _head(dialect: Dialect, part: Part, *more: str) -> str:
 
 def _forwarding(dialect: Dialect, part: Part, returned: str, *more: str) -> str:
     line = wrapped(f"    return {returned}")
-    return f'{_head(dialect, part, *more)}\n    """{_ABOUT[part.name]}"""\n{line}'
+    return f'{_head(dialect, part, *more)}\n    """{ABOUT[part.name]}"""\n{line}'
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Expressions to the statements of a function: common parts named once, long lines split, the same for every target."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Mapping, Sequence
 
 from lossgen.codegen.dag import shared
 from lossgen.language.domain import enclosures
 from lossgen.language.emission import ATOM, UNARY, Code, Dialect
 from lossgen.language.expression import Expression, apply, variable
 from lossgen.language.interval import Interval
-from lossgen.language.operators import OPERATORS
+from lossgen.language.operators import OPERATORS, VARIABLES
 
 WIDTH = 100
 PROBABILITY = apply("sigmoid", variable("score"))
@@ -81,9 +82,7 @@ def function(
         found = []
         for node in common:
             if node != expression:
-                name = "y_pred" if node == PROBABILITY else f"t{len(named.keys() - {PROBABILITY})}"
-                while name in constants:
-                    name += "_"
+                name = _free("y_pred" if node == PROBABILITY else f"t{len(named)}", constants)
                 found.append((node, f"    {name} = {code(node).text}"))
                 named[node] = Code(name)
         result = code(expression).text
@@ -96,7 +95,37 @@ def function(
     # Every line that is too long is split once a round, so that the rounds are few however long the formula is.
     while parts := _to_name([node for node, line in statements() if len(line) > WIDTH], set(common)):
         common = sorted({*common, *parts}, key=order.__getitem__)
-    return "\n".join([*lines, *(line for _, line in statements())])
+    body = [line for _, line in statements()]
+    names = [*(code.text for code in named.values()), *VARIABLES]
+    return "\n".join([*lines, *_numbered(_guards_named_once(dialect, body, names, constants), constants)])
+
+
+def _guards_named_once(dialect: Dialect, lines: list[str], names: Sequence[str], taken: Container[str]) -> list[str]:
+    """The lines of a function, with a name for each guard of a name that would be computed more than once."""
+    for name in names:
+        plain = Code(name)
+        magnitude = dialect.call("abs", plain)
+        for guarded in (dialect.at_least(magnitude, "EPS"), dialect.at_least(plain, "EPS"), dialect.guarded(plain)):
+            found = re.compile(rf"(?<![\w.]){re.escape(guarded)}")
+            if sum(len(found.findall(line)) for line in lines) < 2:
+                continue
+            new = _free(f"t{len(names) + len(lines)}", taken)  # as nothing else here is called
+            first = next(i for i, line in enumerate(lines) if found.search(line))
+            replaced = [found.sub(new, line) for line in lines[first:]]
+            lines = [*lines[:first], f"    {new} = {guarded}", *replaced]
+    return lines
+
+
+def _numbered(lines: list[str], taken: Container[str]) -> list[str]:
+    """The lines with the names t0, t1, … in the order in which they are given."""
+    given = [found[1] for line in lines if (found := re.match(r" +(t\d+_*) = ", line))]
+    new = {name: _free(f"t{number}", taken) for number, name in enumerate(given)}
+    return [re.sub(r"\bt\d+_*\b", lambda found: new.get(found[0], found[0]), line) for line in lines]
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, or where a constant has it another one."""
+    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def _plain(dialect: Dialect, intervals: Mapping[Expression, Interval]) -> set[Expression]:

@@ -1,9 +1,9 @@
 """Interval analysis of whole expressions over the domains of their variables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lossgen.language.expression import Expression
-from lossgen.language.interval import INF, REALS, Interval
+from lossgen.language.interval import INF, REALS, Interval, square
 from lossgen.language.operators import BATCH_TERMS, OPERATORS, VARIABLES
 from lossgen.language.total import EPS
 
@@ -28,8 +28,18 @@ def enclosures(expression: Expression, domains: Mapping[str, Interval] | None = 
         elif node.is_variable:
             found[node] = (domains or {}).get(node.head, VARIABLES[node.head].domain)
         else:
-            found[node] = OPERATORS[node.head].enclose(*(found[operand] for operand in node.operands))
+            found[node] = enclose_operator(node, [found[operand] for operand in node.operands])
     return found
+
+
+def enclose_operator(node: Expression, operands: Sequence[Interval]) -> Interval:
+    """The enclosure of an operator's value, from those of its operands: x * x is a square, and x - x is 0."""
+    if len(operands) == 2 and node.operands[0] == node.operands[1]:
+        if node.head == "mul":
+            return square(operands[0])
+        if node.head == "sub":
+            return Interval(0.0, 0.0)
+    return OPERATORS[node.head].enclose(*operands)
 
 
 def tunable(value: float) -> Interval:

@@ -8,6 +8,7 @@ and as exponents they are real ones. The target is put in afterwards, so that a 
 is a number or a tensor.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,10 @@ from lossgen.language.operators import BATCH_TERMS, OPERATORS
 REAL_TARGET, FAKE_TARGET = 1.0, 0.0
 LARGEST_EXPONENT = 1024.0
 _FINITE = 1e30  # a bound that float32 holds, with room
+
+
+Known = defaultdict[str, dict[Expression, Expression]]
+"""What each step of lowering has made of expressions so far: losses that share most parts are lowered fast."""
 
 
 class NotFiniteError(InputError):
@@ -49,17 +54,22 @@ class LoweredLoss:
         return LoweredLoss({role: put(e, means) for role, e in self.roles.items()}, self.label)
 
 
-def lower_loss(loss: Loss) -> LoweredLoss:
+def lower_loss(loss: Loss, known: Known | None = None) -> LoweredLoss:
     """The stable form of a loss.
+
+    Args:
+        loss: the loss.
+        known: `Known(dict)`, handed from one loss to the next like it.
 
     Raises:
         NotFiniteError: a constant part is not a finite number.
     """
+    known = Known(dict) if known is None else known
     if loss.label is not None:
-        label = lower(loss.label)
-        real, fake = (at_target(label, target) for target in (REAL_TARGET, FAKE_TARGET))
+        label = loss.label.map(_lower_node, known["lower"])
+        real, fake = (_put(label, {"y_real": at}, known[f"at {at}"]) for at in (REAL_TARGET, FAKE_TARGET))
         return LoweredLoss({"real": real, "fake": fake, "generator": real}, label)
-    roles = {role: lower(expression) for role, expression in loss.clauses.items()}
+    roles = {role: expression.map(_lower_node, known["lower"]) for role, expression in loss.clauses.items()}
     has_batch_terms = bool(loss.variables() & set(BATCH_TERMS))
     if (roles["real"].variables() | roles["fake"].variables()) & set(BATCH_TERMS):
         return LoweredLoss(roles, None, has_batch_terms)
@@ -69,7 +79,7 @@ def lower_loss(loss: Loss) -> LoweredLoss:
         apply("mul", y_real, roles["real"]),
         apply("mul", apply("sub", constant(1.0), y_real), roles["fake"]),
     )
-    return LoweredLoss(roles, label.map(fold), has_batch_terms)
+    return LoweredLoss(roles, label.map(fold, known["fold"]), has_batch_terms)
 
 
 def lower(expression: Expression) -> Expression:
@@ -84,9 +94,13 @@ def at_target(lowered: Expression, target: float) -> Expression:
 
 def put(lowered: Expression, values: Mapping[str, float]) -> Expression:
     """The lowered expression with numbers in place of variables, by name, and its constants folded."""
+    return _put(lowered, values, {})
+
+
+def _put(lowered: Expression, values: Mapping[str, float], known: dict[Expression, Expression]) -> Expression:
     if not lowered.variables() & set(values):
         return lowered
-    return lowered.map(lambda node: constant(values[node.head]) if node.head in values else fold(node))
+    return lowered.map(lambda node: constant(values[node.head]) if node.head in values else fold(node), known)
 
 
 _PROBABILITY = apply("sigmoid", variable("score"))
@@ -103,11 +117,29 @@ def _lower_node(node: Expression) -> Expression:
         return _COMPLEMENT
     if node.head == "log" and node.operands[0] in (_PROBABILITY, _COMPLEMENT):
         return apply("logsigmoid", *node.operands[0].operands)
-    if node.head == "neg" and node.operands[0].head == "logsigmoid":
-        return apply("softplus", fold(apply("neg", *node.operands[0].operands)))
+    if node.head == "neg":
+        return _negated_log(node.operands[0]) or node
     if node.head in ("add", "sub"):
         return _cross_entropy(node) or node
     return node
+
+
+def _negated_log(node: Expression) -> Expression | None:
+    """-node without the minus where that stands before logarithms of probabilities only: -logsigmoid(x) is
+    softplus(-x), and so are sums of such, weighted or not; None for any other expression."""
+    if node.head == "logsigmoid":
+        return apply("softplus", fold(apply("neg", *node.operands)))
+    if node.head == "mul":
+        left, right = node.operands
+        if (negated := _negated_log(right)) is not None:
+            return apply("mul", left, negated)
+        if (negated := _negated_log(left)) is not None:
+            return apply("mul", negated, right)
+    if node.head == "add":
+        parts = [_negated_log(operand) for operand in node.operands]
+        if all(part is not None for part in parts):
+            return apply("add", *(part for part in parts if part is not None))
+    return None
 
 
 def _cross_entropy(node: Expression) -> Expression | None:

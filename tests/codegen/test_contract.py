@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from lossgen.codegen.load import load_source, zoo_names
 from lossgen.codegen.torch_module import emit_torch
@@ -271,6 +274,32 @@ def test_torch_func_transforms_work_and_are_not_looked_into(name: str) -> None:
     if value.requires_grad:
         torch.testing.assert_close(slopes, torch.autograd.grad(value, score)[0])
     torch.func.vmap(torch.func.grad(criterion.generator_loss))(batch)
+
+
+@pytest.mark.parametrize("name", ["bce", "hinge"])
+def test_the_check_does_not_stop_at_tensors_without_values(name: str) -> None:
+    criterion = build(name)
+    with torch.device("meta"):
+        assert criterion(torch.rand(4), 1.0).shape == ()
+    with FakeTensorMode():
+        assert criterion.discriminator_loss(torch.rand(4), torch.rand(3)).shape == ()
+    make_fx(lambda score: criterion.generator_loss(score))(torch.rand(4))
+    assert feed(criterion, 9) == 0
+    assert feed(criterion, 1) == 1
+
+
+@pytest.mark.parametrize("score", [[0.5, 0.2], np.zeros(3), {"score": torch.zeros(3)}, [torch.zeros(3), None]])
+def test_scores_that_are_no_tensors_are_refused(score: Any) -> None:
+    for call in (lambda: build("bce")(score, 1.0), lambda: build("bce").generator_loss(score)):
+        with pytest.raises(TypeError, match="scores must be tensors, or lists of tensors"):
+            call()
+
+
+def test_scores_may_be_lists_of_lists() -> None:
+    nested = [[IN_RANGE, IN_RANGE[:3]], [IN_RANGE[:5]]]
+    for reduction in ("mean", "sum"):
+        scales = [build("bce", reduction=reduction)(scale, 1.0) for scale in nested]
+        torch.testing.assert_close(build("bce", reduction=reduction)(nested, 1.0), sum(scales) / 2.0)
 
 
 @ELEMENTWISE

@@ -10,6 +10,7 @@ from strategies import ANY_CONSTANT, NAMES, losses
 
 from lossgen.codegen.dag import expression_dag, shared
 from lossgen.codegen.load import load_source, read_emitted
+from lossgen.codegen.targets import TARGETS, Target
 from lossgen.codegen.torch_module import MARKER, RESERVED, body_of, emit_torch
 from lossgen.errors import InputError
 from lossgen.language.expression import Expression, apply, constant, variable
@@ -31,7 +32,7 @@ def emitted(loss: Loss) -> str:
 
 
 def function(text: str, name: str) -> str:
-    """Last line of an emitted function."""
+    """What stands in an emitted function behind its docstring."""
     body = emit_torch(parse_loss(text)).split(f"\ndef {name}(", 1)[1].split("\n\n\n", 1)[0]
     return body.split('"""', 2)[2].strip()
 
@@ -184,6 +185,36 @@ def variable_scores():  # type: ignore[no-untyped-def]
 )  # fmt: skip
 def test_a_formula_is_written_as_a_person_would(text: str, name: str, expected: str) -> None:
     assert function(text, name).split("\n")[-1].strip() == expected
+
+
+P = "y_pred = torch.sigmoid(score)"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1 / y_pred + score / y_pred", [P, "t0 = y_pred.clamp(min=EPS)", "return 1.0 / t0 + score / t0"]),
+        ("1 / score + y_pred / score", [P, "t0 = divisor(score)", "return 1.0 / t0 + y_pred / t0"]),
+        ("sqrt(score) * log(score)", ["t0 = torch.abs(score).clamp(min=EPS)", "return torch.sqrt(t0) * torch.log(t0)"]),
+        ("score / (1 + score * score)", ["return score / (1.0 + score * score)"]),
+        ("sqrt(1 + score * score)", ["return torch.sqrt(1.0 + score * score)"]),
+        ("-(y_pred^2 * log(1 - y_pred))", [P, "return y_pred ** 2 * F.softplus(score)"]),
+    ],
+)  # fmt: skip
+def test_a_guard_is_computed_once_and_left_out_where_a_square_is_a_product(text: str, lines: list[str]) -> None:
+    assert [line.strip() for line in function(text, "real").split("\n")] == lines
+
+
+@pytest.mark.parametrize(
+    "name", ["discriminator_loss", "generator_loss", "needs_real", "recommended", "of_real", "forward"]
+)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_a_constant_cannot_hide_what_a_file_promises(name: str, target: Target) -> None:
+    if target.name == "numpy" and name == "forward":
+        pytest.skip("functions without a class")
+    loss = parse_loss(f"const {name} = 2\nscore * {name}")
+    with pytest.raises(InputError, match=f"constant '{name}': the emitted module uses this name itself"):
+        target.emit(loss)
 
 
 def test_the_only_guard_names_are_those_in_use() -> None:
