@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lossgen.kernel.evaluate import values_and_gradients
 from lossgen.kernel.screen import FAR, GRID
+from lossgen.language.domain import tunable
 from lossgen.language.expression import Expression, constant, variable
 from lossgen.language.loss import GENERATOR_REAL, ROLES, Loss
 from lossgen.language.lower import LoweredLoss, lower_loss
@@ -131,10 +132,15 @@ def tuned(loss: Loss, values: Mapping[str, float]) -> Loss:
 
 
 def tunings(loss: Loss) -> Iterable[dict[str, float]]:
-    """Values of named constants to look at a loss with: none changed, then each a little smaller and larger."""
+    """Values of named constants to look at a loss with: none changed, then each a little smaller and larger.
+
+    A constant of which the emitted files need the sign is kept as far from 0 as they want it.
+    """
     yield {}
     for name, value in loss.constants.items():
-        yield from ({name: value * 0.9}, {name: value * 1.1}) if value else ({name: -0.1}, {name: 0.1})
+        free = tunable(value)
+        for other in (value * 0.9, value * 1.1) if value else (-0.1, 0.1):
+            yield {name: min(max(other, free.lo), free.hi)}
 
 
 def _through_mean(lowered: LoweredLoss, name: str, mean: str, means: Mapping[str, float], scores: Array) -> float:

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import expressions
 
-from lossgen.codegen.curves import ROWS, TARGETS, kernel_curves, module_curves, score_rows, tuned
+from lossgen.codegen.curves import ROWS, TARGETS, kernel_curves, module_curves, score_rows, tuned, tunings
 from lossgen.codegen.load import load_source
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.codegen.verify import compare_curves, verify_module
@@ -108,3 +108,10 @@ def test_tuning_changes_the_named_constant_alone() -> None:
     loss = parse_loss("const a = 2\nloss T(score, y_real) = a * score + 2 * y_real")
     assert tuned(loss, {"a": 3.0}) == parse_loss("const a = 3\nloss T(score, y_real) = a * score + 2 * y_real")
     assert tuned(loss, {}) == loss
+
+
+@pytest.mark.parametrize("value", [1e-8, -1.05e-8])
+def test_no_constant_is_tuned_to_what_its_module_refuses(value: float) -> None:
+    loss = parse_loss(f"const a = {value!r}\nloss T(score) = 1e-8 * score / a")
+    assert [list(values.values()) for values in tunings(loss)][0::2] == [[], [pytest.approx(value * 1.1)]]
+    verify_module(loss, emit_torch(loss))
