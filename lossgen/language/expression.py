@@ -75,18 +75,33 @@ class Expression:
 
     def walk(self) -> Iterator["Expression"]:
         """This node and all below it, operands before the operators that use them (postfix order)."""
-        for operand in self.operands:
-            yield from operand.walk()
-        yield self
+        found, waiting = list[Expression](), [self]
+        while waiting:  # the root, then its operands from the right: the reverse of postfix order
+            node = waiting.pop()
+            found.append(node)
+            waiting.extend(node.operands)
+        return reversed(found)
 
     def variables(self) -> frozenset[str]:
         return frozenset(node.head for node in self.walk() if node.is_variable)
 
-    def map(self, change: Callable[["Expression"], "Expression"]) -> "Expression":
-        """The tree with `change` applied to every node, operands first."""
-        operands = tuple(operand.map(change) for operand in self.operands)
+    def map(
+        self, change: Callable[["Expression"], "Expression"], known: dict["Expression", "Expression"] | None = None
+    ) -> "Expression":
+        """The tree with `change` applied to every node, operands first.
+
+        Args:
+            change: what each node becomes, given its changed operands.
+            known: what trees have become under the same change; they are looked up there, and added.
+        """
+        if known is not None and self in known:
+            return known[self]
+        operands = tuple(operand.map(change, known) for operand in self.operands)
         same = all(new is old for new, old in zip(operands, self.operands, strict=True))
-        return change(self if same else Expression(self.head, operands, self.value))
+        changed = change(self if same else Expression(self.head, operands, self.value))
+        if known is not None:
+            known[self] = changed
+        return changed
 
     def substitute(self, name: str, replacement: "Expression") -> "Expression":
         """The tree with the variable `name` replaced."""
