@@ -22,6 +22,9 @@ GRID = np.linspace(-8.0, 8.0, 129)
 FAR = np.array([-30.0, 30.0])
 """Scores at which a loss need only be finite."""
 
+SCORES = np.concatenate([GRID, FAR])
+"""All scores at which the screen evaluates a loss."""
+
 CENTRE = np.abs(GRID) <= 1.0
 STEEP = 1e3
 """A gradient this many times the largest near score 0, anywhere on the grid, is an explosion."""
@@ -81,9 +84,8 @@ def screen(losses: Sequence[LoweredLoss]) -> list[Screening]:
     if not losses:
         return []
     population = encode([loss.roles[role] for loss in (each.at_means() for each in losses) for role in ROLES])
-    value, gradient = values_and_gradients(population, np.concatenate([GRID, FAR]))
-    n = len(GRID)
-    return [_judge(value[i : i + 3], gradient[i : i + 3], n) for i in range(0, 3 * len(losses), 3)]
+    value, gradient = values_and_gradients(population, SCORES)
+    return [judge(value[i : i + 3], gradient[i : i + 3]) for i in range(0, 3 * len(losses), 3)]
 
 
 def settle(gradient: Array, grid: Array = GRID) -> float:
@@ -109,12 +111,14 @@ def settle(gradient: Array, grid: Array = GRID) -> float:
     return float(grid[at])
 
 
-def _judge(value: Array, gradient: Array, n: int) -> Screening:
+def judge(value: Array, gradient: Array) -> Screening:
+    """What values and gradients at SCORES, each (3, 131) in the order of ROLES, say of a loss."""
+    n = len(GRID)
     curves = Curves(value[:, :n], gradient[:, :n])
     if not (np.all(np.abs(value) < LARGEST) and np.all(np.abs(gradient) < LARGEST)):  # False for NaN, too
         bad = ~((np.abs(value) < LARGEST) & (np.abs(gradient) < LARGEST))
         role, point = np.argwhere(bad)[0]
-        at = np.concatenate([GRID, FAR])[point]
+        at = SCORES[point]
         found = f"value {value[role, point]:.3g} and gradient {gradient[role, point]:.3g}"
         return Screening(Rejection.NOT_FINITE, f"{ROLES[role]} has {found} at score {at:g}", curves, (0.0, 0.0, 0.0))
     largest = np.max(np.abs(curves.gradient), axis=1)
