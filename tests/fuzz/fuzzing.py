@@ -1,4 +1,4 @@
-"""What the fuzz tests share: how many inputs, texts that the grammar derives, and texts that someone has mangled."""
+"""What the fuzz tests share: how many inputs, how long each may take, and texts that someone has mangled."""
 
 import os
 import time
@@ -8,14 +8,12 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.extra.lark import from_lark
-from lark import Lark
 
-from lossgen.language.loss import NEEDS
 from lossgen.language.operators import FUNCTIONS, VARIABLES
 from lossgen.resources import resource_dir, zoo_dir
 
-INPUTS = int(os.environ.get("LOSSGEN_FUZZ", "3000"))
+DEFAULT_INPUTS = 3000
+INPUTS = int(os.environ.get("LOSSGEN_FUZZ", DEFAULT_INPUTS))
 """Number of inputs of all fuzz tests together; `make fuzz` takes 100 000."""
 
 SECONDS = 1.0
@@ -40,31 +38,6 @@ def in_time(seconds: float = SECONDS) -> Iterator[None]:
     yield
     taken = time.thread_time() - start
     assert taken <= seconds, f"took {taken:.2f} s"
-
-
-def _grammar(name: str) -> Lark:
-    return Lark((resource_dir("grammar") / name).read_text(encoding="utf-8"), parser="lalr")
-
-
-_WORDS = st.sampled_from([*VARIABLES, *VARIABLES, *FUNCTIONS, "alpha", "loss", "real", "T"])
-_NUMBERS = st.sampled_from(["0", "1", "2.5", "3.985", "1e-9", "1e308", ".5", "7.", "1E+2", "9" * 400, "1e999"])
-
-
-def _spaced(words: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return words.map(lambda word: f" {word} ")
-
-
-DERIVED_LOSSES = from_lark(
-    _grammar("loss.lark"),
-    start="start",
-    explicit={
-        "NAME": _spaced(_WORDS | _WORDS | st.sampled_from([*NEEDS]) | st.from_regex(r"[A-Za-z_]\w?", fullmatch=True)),
-        "NUMBER": _spaced(_NUMBERS),
-        "ROLE": _spaced(st.sampled_from(["real", "fake", "generator", "generator_real"])),
-        "_NEEDS": st.just(" needs"),
-    },
-)
-"""Texts that grammar/loss.lark derives; most say a loss, the others misuse a name."""
 
 
 def _read(paths: Iterator[Path]) -> list[str]:
