@@ -13,9 +13,10 @@ from typing import Any
 import sympy
 
 from lossgen.algebra.guards import may_act, surface_enclosures, whole_exponent
+from lossgen.language.domain import LARGEST_EXPONENT
 from lossgen.language.expression import Expression, apply, constant
 from lossgen.language.interval import Interval
-from lossgen.language.lower import LARGEST_EXPONENT, NotFiniteError, lower
+from lossgen.language.lower import NotFiniteError, lower
 from lossgen.language.operators import OPERATORS, VARIABLES
 
 _SIGNS = {"y_pred": {"positive": True}, "y_real": {"nonnegative": True}}

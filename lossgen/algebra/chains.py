@@ -7,8 +7,8 @@ since the guard is its own; nothing is cancelled against it.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lossgen.language.domain import LARGEST_EXPONENT
 from lossgen.language.expression import Expression, apply, constant
-from lossgen.language.lower import LARGEST_EXPONENT
 from lossgen.language.total import EPS
 
 ONE = constant(1.0)

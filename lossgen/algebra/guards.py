@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from lossgen.language import interval
-from lossgen.language.domain import enclose, enclose_operator, enclosures
+from lossgen.language.domain import LARGEST_EXPONENT, enclose, enclose_operator, enclosures
 from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.interval import Interval
-from lossgen.language.lower import LARGEST_EXPONENT, lower
+from lossgen.language.lower import lower
 from lossgen.language.operators import OPERATORS
 from lossgen.language.total import EPS
 

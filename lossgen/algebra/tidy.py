@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from lossgen.algebra.chains import even, power_of, tidy_product, tidy_sum, to_power, unsigned
 from lossgen.algebra.guards import LOG_PROBABILITY, surface_enclosures
+from lossgen.language.domain import LARGEST_EXPONENT
 from lossgen.language.expression import Expression, apply
-from lossgen.language.lower import LARGEST_EXPONENT, NotFiniteError, fold, lower
+from lossgen.language.lower import NotFiniteError, fold, lower
 
 _ROUNDS = 20
 

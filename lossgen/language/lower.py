@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lossgen.errors import InputError
-from lossgen.language.domain import enclose, realistic
+from lossgen.language.domain import LARGEST_EXPONENT, enclose, realistic
 from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.loss import Loss
 from lossgen.language.operators import BATCH_TERMS, OPERATORS
 
 REAL_TARGET, FAKE_TARGET = 1.0, 0.0
-LARGEST_EXPONENT = 1024.0
 _FINITE = 1e30  # a bound that float32 holds, with room
 
 
@@ -191,6 +190,8 @@ def fold(node: Expression) -> Expression:
         return node
     if all(operand.is_number for operand in node.operands):
         return constant(_evaluate(node))
+    if node.head in ("sqrt", "real_pow", "abs") and node.operands[0].head == "neg":  # of a magnitude
+        node = apply(node.head, *node.operands[0].operands, *node.operands[1:])
     return _without_neutral(node) if len(node.operands) == 2 else _without_double_negation(node)
 
 

@@ -1,8 +1,13 @@
 """Expressions and losses to text that parses back to the same, and to LaTeX."""
 
+from collections.abc import Mapping
+
+from lossgen.language.domain import enclosures
 from lossgen.language.emission import ATOM, POWER, PRODUCT, UNARY, Code
 from lossgen.language.expression import Expression, constant
+from lossgen.language.interval import Interval
 from lossgen.language.loss import Loss
+from lossgen.language.lower import NotFiniteError, lower
 from lossgen.language.operators import OPERATORS, VARIABLES
 
 
@@ -61,11 +66,14 @@ def formula(loss: Loss | str) -> str:
 
 
 def to_latex(expression: Expression) -> str:
-    """The expression in LaTeX, with p for y_pred, y for y_real, s for score."""
-    return _latex(expression).text
+    """The expression in LaTeX, with p for y_pred, y for y_real, s for score.
+
+    Roots, logarithms and powers that are not whole are of magnitudes; the bars are left out where they say nothing.
+    """
+    return _latex(expression, enclosures(expression)).text
 
 
-def _latex(node: Expression) -> Code:
+def _latex(node: Expression, intervals: Mapping[Expression, Interval]) -> Code:
     if node.name:
         return Code(_upright(node.name))
     if node.is_constant:
@@ -76,17 +84,38 @@ def _latex(node: Expression) -> Code:
     if node.is_variable:
         return Code(VARIABLES[node.head].latex)
     row = OPERATORS[node.head]
+    codes = [_latex(operand, intervals) for operand in node.operands]
+    if _of_magnitude(node) and intervals[node.operands[0]].lo < 0.0:
+        codes[0] = Code(rf"\left|{codes[0].text}\right|")
     operands = []
-    for operand, inside in zip(node.operands, row.latex_inside, strict=False):
-        code = _latex(operand)
+    for code, inside in zip(codes, row.latex_inside, strict=False):
         operands.append(code.text if code.precedence >= inside else rf"\left({code.text}\right)")
     return Code(row.latex.format(*operands), row.latex_precedence or row.precedence)
+
+
+def _of_magnitude(node: Expression) -> bool:
+    if node.head == "pow":
+        return not _is_whole(node.operands[1])
+    return node.head in ("sqrt", "log", "real_pow")
+
+
+def _is_whole(exponent: Expression) -> bool:
+    """Whether lowering finds a whole number."""
+    if any(node.is_variable or node.name for node in exponent.walk()):
+        return False
+    try:
+        value = lower(exponent).value
+    except NotFiniteError:
+        return False
+    return value == int(value)
 
 
 def loss_latex(loss: Loss) -> list[str]:
     """One LaTeX equation for the label form, or one a role; then one a named constant."""
     if loss.label is not None:
-        lines = [rf"L(y, p) = {to_latex(loss.label)}"]
+        used = loss.label.variables()
+        letters = ", ".join(row.latex for name, row in VARIABLES.items() if name in used)
+        lines = [f"{f'L({letters})' if letters else 'L'} = {to_latex(loss.label)}"]
     else:
         lines = [rf"L_{_upright(role)} = {to_latex(clause)}" for role, clause in loss.clauses.items()]
     return lines + [f"{_upright(name)} = {to_latex(constant(value))}" for name, value in loss.constants.items()]

@@ -173,3 +173,20 @@ def test_every_variable_has_its_letter() -> None:
 def test_repr_of_an_expression_is_its_text(value: float) -> None:
     assert repr(constant(value)) == f"<{format_constant(value + 0.0)}>"
     assert not math.copysign(1.0, value + 0.0) < 0.0 or value < 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("(y_real - sigmoid(score))^1.5", r"L(y, s) = {\left|y - \sigma\left(s\right)\right|}^{1.5}"),
+        ("sqrt(y_real - y_pred)", r"L(y, p) = \sqrt{\left|y - p\right|}"),
+        ("log(score)", r"L(s) = \log\left(\left|s\right|\right)"),
+        ("log(1 - y_pred)", r"L(p) = \log\left(1 - p\right)"),
+        ("sqrt(y_pred^3)", r"L(p) = \sqrt{{p}^{3}}"),
+        ("score^3 + score^(1 + 1)", r"L(s) = {s}^{3} + {s}^{1 + 1}"),
+        ("sqrt(score * score)", r"L(s) = \sqrt{s \cdot s}"),
+        ("3", "L = 3"),
+    ],
+)
+def test_latex_says_where_a_magnitude_is_taken_and_what_the_loss_is_of(text: str, latex: str) -> None:
+    assert loss_latex(parse_loss(text)) == [latex]
