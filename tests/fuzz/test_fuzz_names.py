@@ -20,17 +20,16 @@ from lossgen.language.operators import FUNCTIONS, VARIABLES
 from lossgen.language.parser import LossSyntaxError, parse_loss
 
 HARMLESS = "harmless"
-OTHER = "another"  # of a second constant, so that lines about several constants are emitted, too
-_HEAD = f"const {HARMLESS} = 1.5\nconst {OTHER} = 0.5\nloss Named(score, y_pred, y_real, mean_real, mean_fake)"
-_LONG = f"tanh({HARMLESS} * score - {OTHER}) / (sin({HARMLESS} - score) + softplus(score + {OTHER})) * "
+_CONST = f"const {HARMLESS} = 1.5\n"
+_LOSS = "loss Named(score, y_pred, y_real, mean_real, mean_fake)"
 TEXTS = {
-    "label": f"{_HEAD} = {_LONG} log({HARMLESS} * y_pred - y_real) + relu({OTHER} - score) * y_pred / y_real"
-    f" + max(log(y_pred), {OTHER}) - {HARMLESS} * (y_real * log(y_pred) + (1 - y_real) * log(1 - y_pred))",
-    "roles": f"{_HEAD}:\n real: {_LONG} log(y_pred)\n fake: sqrt({HARMLESS} * score) + {OTHER} / (score - 1)\n"
-    f" generator: {_LONG} softplus(-score) - {HARMLESS} * y_pred",
-    "batches": f"{_HEAD}:\n real: softplus({HARMLESS} * (mean_fake - score)) / (score - {OTHER})\n"
-    f" fake: {_LONG} mean_real\n generator: sqrt({HARMLESS} * score - mean_real)\n"
-    f" generator_real: log({OTHER} + mean_fake * score)\n needs: gradient_penalty(10), r1(0.5)",
+    "label": f"{_CONST}{_LOSS} = log({HARMLESS} * y_pred - y_real) + max(score, {HARMLESS}) * relu(score) / y_real"
+    f" - {HARMLESS} * (y_real * log(y_pred) + (1 - y_real) * log(1 - y_pred))",
+    "roles": f"{_CONST}{_LOSS}:\n real: tanh({HARMLESS} * score) * log(y_pred)\n fake: sqrt({HARMLESS} * score)\n"
+    f" generator: tanh(score / {HARMLESS}) / (sin(score) - {HARMLESS}) * softplus(tanh(score / {HARMLESS}) - y_pred)",
+    "batches": f"{_CONST}const another = 0.5\n{_LOSS}:\n real: softplus({HARMLESS} * (mean_fake - score)) / score\n"
+    f" fake: {HARMLESS} * mean_real / (score - another)\n generator: sqrt({HARMLESS} * score - mean_real)\n"
+    " generator_real: log(another + mean_fake * score)\n needs: gradient_penalty(10), r1(0.5)",
 }
 REAL = [np.linspace(-3.0, 2.0, 7), np.array([0.3])]
 FAKE = [np.linspace(-1.0, 4.0, 7), np.array([-0.7])]
@@ -83,7 +82,7 @@ def test_a_constant_hides_nothing(target: str, form: str, tmp_path: Path, monkey
     source = emit(parse_loss(TEXTS[form]))
     expected = [*results(target, source, has_label, HARMLESS)]
     hidden, refused, taken = [], 0, 0
-    for name in sorted(identifiers(source) - {HARMLESS, OTHER}):
+    for name in sorted(identifiers(source) - {HARMLESS, "another"}):
         try:
             loss = parse_loss(TEXTS[form].replace(HARMLESS, name))
         except LossSyntaxError:
