@@ -5,20 +5,20 @@ simplification: what it keeps is not the values but the fingerprint (scale inclu
 and at several batch means in the same resolution, the screen's verdict, and the structure once lowered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
+from lossgen.algebra.kept import Kept
 from lossgen.algebra.numbers import digits
-from lossgen.algebra.simplify import MEANS, SOFT_TARGETS
-from lossgen.kernel.evaluate import values_and_gradients
-from lossgen.kernel.fingerprint import DIGITS, STEP, fingerprint
-from lossgen.kernel.screen import FAR, GRID, Rejection, screen
+from lossgen.algebra.simplify import MEANS
 from lossgen.language.expression import Expression, constant
-from lossgen.language.loss import GENERATOR_REAL, Loss
-from lossgen.language.lower import LoweredLoss, NotFiniteError, lower_loss
+from lossgen.language.loss import Loss
+from lossgen.language.lower import NotFiniteError
+from lossgen.language.operators import BATCH_TERMS
 
-Kept = tuple[str, ...]
+WORK = 60_000
+"""Nodes that are looked at in one rounding, all forms that are tried together: a second or two."""
+FORMS = 8
+"""Forms that a batch of constants is allowed in the first pass."""
 
 
 def round_constants(loss: Loss) -> Loss:
@@ -28,72 +28,83 @@ def round_constants(loss: Loss) -> Loss:
     the fewest significant digits that leave all that is kept unchanged; a constant that occurs more than once is
     rounded everywhere alike. That is repeated until no digit more can be spared, so rounding twice changes nothing.
     No constant becomes 0.
+
+    Only so many forms are tried as have WORK nodes together (counted at each batch mean). Where the constants are too
+    many for that, as 60 are in a loss of 240 nodes, they are first rounded in batches, all of a batch to as many
+    digits, which are halved from pass to pass. Such a loss may be left with digits that could be spared.
     """
-    kept = _kept(loss)
-    if kept is None:
+    try:
+        kept = Kept(loss)
+    except NotFiniteError:
         return loss
-    while (shorter := _shortened(loss, kept)) is not None:
-        loss = shorter
-    return loss
+    settings = len(MEANS) if loss.variables() & set(BATCH_TERMS) else 1
+    search = _Search(loss, kept, max(1, WORK // (settings * loss.size)))
+    batch = 1 + len(search.values()) * FORMS // search.left
+    while search.shorten(batch) or batch > 1:
+        batch = -(-batch // 2)
+    return search.loss
 
 
-def _shortened(loss: Loss, kept: Kept) -> Loss | None:
-    """The loss with every constant rounded as far as can be; None where none can."""
-    start = loss
-    values = dict.fromkeys(n.value for e in loss.expressions() for n in e.walk() if n.is_number)
-    for value in sorted(values, key=lambda v: -digits(v)):  # the sort is stable
-        for rounded in _roundings(value):
-            candidate = loss.with_clauses({c: _replaced(e, value, rounded) for c, e in loss.clauses.items()})
-            if _kept(candidate) == kept:
-                loss = candidate
-                break
-    return loss if loss is not start else None
+class _Search:
+    """A loss whose constants get shorter, and how many forms of it may still be tried."""
+
+    def __init__(self, loss: Loss, kept: Kept, forms: int) -> None:
+        self.loss, self.left = loss, forms
+        self._kept = kept
+
+    def values(self) -> list[float]:
+        """The constants, those with most digits first."""
+        found = dict.fromkeys(n.value for e in self.loss.expressions() for n in e.walk() if n.is_number)
+        return sorted(found, key=lambda value: -digits(value))  # the sort is stable
+
+    def shorten(self, batch: int) -> bool:
+        """Round batch after batch as far as can be; whether any could."""
+        start = self.loss
+        values = self.values()
+        for together in (values[i : i + batch] for i in range(0, len(values), batch)):
+            if batch == 1:
+                any(self._take(form) for form in _forms(together))
+            else:
+                self._halve(list(_forms(together)))
+        return self.loss is not start
+
+    def _halve(self, forms: Sequence[Mapping[float, float]]) -> None:
+        """Take a form of few digits, found by bisection: as if all forms with more digits than a good one were good."""
+        low, high = 0, len(forms)
+        start, best = self.loss, self.loss
+        while low < high:
+            middle = (low + high) // 2
+            self.loss = start
+            if self._take(forms[middle]):
+                best, high = self.loss, middle
+            else:
+                low = middle + 1
+        self.loss = best
+
+    def _take(self, rounded: Mapping[float, float]) -> bool:
+        """Put rounded constants in the place of others, if that keeps what is kept."""
+        if self.left == 0:
+            return False
+        self.left -= 1
+        form = self.loss.with_clauses({clause: _replaced(e, rounded) for clause, e in self.loss.clauses.items()})
+        if self._kept.by(form):
+            self.loss = form
+            return True
+        return False
 
 
-def _roundings(value: float) -> Iterator[float]:
-    """The value with fewer significant digits, fewest first."""
-    for count in range(1, digits(value)):
-        rounded = float(f"{value:.{count}g}")
-        if rounded != 0.0 and rounded - rounded == 0.0:
+def _forms(values: Sequence[float]) -> Iterator[Mapping[float, float]]:
+    """The constants that have more digits, rounded to one, to two, and so on; each set of roundings once."""
+    before: Mapping[float, float] = {}
+    for count in range(1, max(map(digits, values))):
+        longer = {value: float(f"{value:.{count}g}") for value in values if digits(value) > count}
+        rounded = {value: short for value, short in longer.items() if short != 0.0 and short - short == 0.0}
+        if rounded and rounded != before:
+            before = rounded
             yield rounded
 
 
-def _replaced(expression: Expression, value: float, rounded: float) -> Expression:
-    return expression.map(lambda node: constant(rounded) if node.is_number and node.value == value else node)
-
-
-def _kept(loss: Loss) -> Kept | None:
-    """What rounding leaves unchanged; None of a loss that is not finite."""
-    try:
-        lowered = lower_loss(loss)
-    except NotFiniteError:
-        return None
-    found = [" ".join(node.head for expression in _lowered(lowered) for node in expression.walk())]
-    for means in MEANS if lowered.has_batch_terms else MEANS[:1]:
-        at = lowered.at_means(*means)
-        judged = screen([at])[0]
-        if judged.rejection is Rejection.NOT_FINITE:
-            return None
-        found += [str(judged.rejection), fingerprint(judged.curves, scale_free=False)]
-        if GENERATOR_REAL in at.roles:
-            found.append(_rounded_curve(at.roles[GENERATOR_REAL], 0.0, judged.curves.gradient[2]))
-        if at.label is not None:
-            soft = [target for target in SOFT_TARGETS if 0.0 < target < 1.0]
-            found += [_rounded_curve(at.label, target, judged.curves.gradient[:2]) for target in soft]
-    return tuple(found)
-
-
-def _lowered(lowered: LoweredLoss) -> Iterator[Expression]:
-    yield from lowered.roles.values()
-    if lowered.label is not None:
-        yield lowered.label
-
-
-def _rounded_curve(expression: Expression, target: float, beside: "np.ndarray") -> str:
-    """The gradient curve, rounded as the fingerprint rounds those `beside` it; "not finite" where it or a value is."""
-    curves = values_and_gradients([expression], np.concatenate([GRID, FAR]), target)
-    if not np.isfinite(curves).all():
-        return "not finite"
-    gradient = curves[1][0, : len(GRID)]
-    scale = float(max(np.max(np.abs(beside)), np.max(np.abs(gradient)))) or 1.0
-    return str(np.floor(gradient / scale * 10**DIGITS + STEP).astype(int).tolist())
+def _replaced(expression: Expression, rounded: Mapping[float, float]) -> Expression:
+    return expression.map(
+        lambda node: constant(rounded[node.value]) if node.is_number and node.value in rounded else node
+    )

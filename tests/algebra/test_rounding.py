@@ -4,8 +4,9 @@ import pytest
 from hypothesis import assume, given, settings
 from strategies import full_losses
 
+from lossgen.algebra.kept import Kept
 from lossgen.algebra.numbers import digits
-from lossgen.algebra.rounding import round_constants
+from lossgen.algebra.rounding import WORK, round_constants
 from lossgen.algebra.simplify import MEANS
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import Rejection, screen
@@ -88,3 +89,19 @@ def test_a_constant_that_occurs_twice_is_rounded_alike() -> None:
 )
 def test_digits(value: float, count: int) -> None:
     assert digits(value) == count
+
+
+def test_many_constants_are_rounded_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    by = Kept.by
+    monkeypatch.setattr(Kept, "by", lambda kept, loss: tried.append(loss.size) or by(kept, loss))
+    terms = [f"{0.1 + 0.8765432109876543 * (i * 0.618034 % 1)!r} * sin({1 + i / 7!r} * score)" for i in range(100)]
+    while len(terms) > 1:
+        terms = [" + ".join(f"({term})" for term in terms[i : i + 2]) for i in range(0, len(terms), 2)]
+    loss = parse_loss(f"loss Big(score):\n real: {terms[0]} - 99 * score\n fake: score\n generator: -score")
+    found = round_constants(loss)
+    assert sum(tried) <= WORK
+    assert len(numbers(found)) == 201
+    assert sum(digits(node.value) for node in numbers(found)) < 201 * 5
+    before, after = (screen([lower_loss(each)])[0] for each in (loss, found))
+    assert fingerprint(before.curves, scale_free=False) == fingerprint(after.curves, scale_free=False)
