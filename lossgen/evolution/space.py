@@ -3,17 +3,19 @@
 A space is read from a .lark file by `space_reader.py`. Individuals are derivations: which production made each node.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.evolution.distribution import Distribution
 from lossgen.language.expression import Expression, apply, constant, variable
 from lossgen.language.loss import GENERATOR_REAL, ROLES, Loss
 from lossgen.language.macro import Macro
 from lossgen.language.operators import BATCH_TERMS, VARIABLES
+from lossgen.language.printer import to_text
 
 CONST, ROLES_ALIAS = "const", "roles"
 SEARCHED = tuple(name for name in VARIABLES if name not in BATCH_TERMS)
@@ -22,39 +24,6 @@ SEARCHED = tuple(name for name in VARIABLES if name not in BATCH_TERMS)
 MAX_DEPTH = 10
 MAX_SIZE = 40
 """A child that outgrows these is not bred; sizes are those of the loss, with its macros expanded."""
-
-DISTRIBUTIONS: Mapping[str, int | None] = {"lognormal": 2, "normal": 2, "uniform": 2, "choice": None}
-"""Distributions of constants, and how many numbers each takes; any number of them, where it is None."""
-DIGITS = 4
-"""Of a sampled constant: what a person would write, and enough for a search."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """How a constant is drawn."""
-
-    name: str
-    parameters: tuple[float, ...]
-
-    @property
-    def sensible(self) -> bool:
-        """Whether it can be drawn from, and gives finite numbers."""
-        p = self.parameters
-        if self.name == "choice":
-            return bool(p)
-        if self.name == "uniform":
-            return -1e300 <= p[0] <= p[1] <= 1e300
-        return 0.0 <= p[1] <= 50.0 and abs(p[0]) <= 300.0
-
-    def holds(self, value: float) -> bool:
-        """Whether a constant that someone wrote could have been drawn; of continuous ones any could, or nearly."""
-        return self.name != "choice" or value in self.parameters
-
-    def sample(self, rng: np.random.Generator) -> float:
-        if self.name == "choice":
-            return float(rng.choice(self.parameters))
-        value = float(getattr(rng, self.name)(*self.parameters))
-        return float(f"{value:.{DIGITS}g}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +67,12 @@ class Derivation:
         depths = [operand.depth for operand in self.operands]
         return int(self.macro.depth(depths)) if self.macro else 1 + max(depths, default=0)
 
+    def walk(self) -> Iterator["Derivation"]:
+        """This node and all below it, operands last."""
+        yield self
+        for operand in self.operands:
+            yield from operand.walk()
+
     def expression(self) -> Expression:
         """The expression in the loss language, which has no macros."""
         if self.alias == CONST:
@@ -114,7 +89,12 @@ class Derivation:
         return Loss(name, label=self.expression())
 
 
-_Known = dict[tuple[str, Expression], Derivation | None]
+@dataclass(frozen=True)
+class _Known:
+    """Derivations by type and expression, and whether constants count that are not drawn where they stand."""
+
+    any_constant: bool
+    found: dict[tuple[str, Expression], Derivation | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,17 +136,26 @@ class Space:
         Raises:
             InputError: the loss is outside the space.
         """
-        known: _Known = {}
-        found = None
-        if loss.label is not None:
-            found = self._derive(self.start, loss.label, known)
-        elif GENERATOR_REAL not in loss.roles:
-            wanted = [loss.roles[role] for role in ROLES]
-            for production in self.productions[self.start]:
-                if production.alias == ROLES_ALIAS and found is None:
-                    found = self._derived(self.start, production, wanted, 0.0, known)
+        found = self._whole(loss, any_constant=False)
         if found is None:
             raise InputError(f"loss {loss.name}: outside the search space {self.name}: {self._why_outside(loss)}")
+        return found
+
+    def constants_of(self, type_: str) -> list[Distribution]:
+        """How constants of a type are drawn; several ways where it hands on to several types."""
+        return [p.constant for p in self.productions[type_] if p.constant is not None]
+
+    def _whole(self, loss: Loss, any_constant: bool) -> Derivation | None:
+        """The derivation of a loss; perhaps with constants that are not drawn where they stand."""
+        known = _Known(any_constant)
+        if loss.label is not None:
+            return self._derive(self.start, loss.label, known)
+        if GENERATOR_REAL in loss.roles:
+            return None
+        wanted, found = [loss.roles[role] for role in ROLES], None
+        for production in self.productions[self.start]:
+            if production.alias == ROLES_ALIAS and found is None:
+                found = self._derived(self.start, production, wanted, 0.0, known)
         return found
 
     def _why_outside(self, loss: Loss) -> str:
@@ -179,11 +168,20 @@ class Space:
             return f"it has no {GENERATOR_REAL} clause"
         forms = {"role" if p.alias == ROLES_ALIAS else "label" for p in self.productions[self.start]}
         form = "role" if loss.label is None else "label"
-        return "its form cannot be derived there" if form in forms else f"it holds no {form}-form losses"
+        if form not in forms:
+            return f"it holds no {form}-form losses"
+        near = self._whole(loss, any_constant=True)
+        for node in near.walk() if near is not None else ():
+            drawn = self.constants_of(node.type) if node.alias == CONST else []
+            if drawn and not any(distribution.holds(node.value) for distribution in drawn):
+                return (
+                    f"the constant {to_text(constant(node.value))} stands where it draws {' or '.join(map(str, drawn))}"
+                )
+        return "its form cannot be derived there"
 
     def _derive(self, type_: str, node: Expression, known: _Known) -> Derivation | None:
-        if (type_, node) in known:
-            return known[type_, node]
+        if (type_, node) in known.found:
+            return known.found[type_, node]
         found = None
         for production in self.productions[type_]:
             operands: Sequence[Expression] | None = node.operands
@@ -191,13 +189,13 @@ class Space:
                 operands = production.macro.match(node)
             elif production.alias != (CONST if node.is_constant else node.head):
                 continue
-            if production.constant is not None and not production.constant.holds(node.value):
+            if production.constant is not None and not (known.any_constant or production.constant.holds(node.value)):
                 continue
             if operands is not None and len(operands) == len(production.operands):
                 found = self._derived(type_, production, operands, node.value, known)
             if found is not None:
                 break
-        known[type_, node] = found
+        known.found[type_, node] = found
         return found
 
     def _derived(

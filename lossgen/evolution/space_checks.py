@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lark import Token
 
-from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, ROLES_ALIAS, SEARCHED, Distribution, Production
+from lossgen.evolution.distribution import Distribution
+from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, ROLES_ALIAS, SEARCHED, Production
 from lossgen.evolution.space_comments import NOT_SEARCHED, Comments, Place
 from lossgen.language.loss import ROLES
 from lossgen.language.macro import Macro

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from lossgen.evolution.space import CONST, DISTRIBUTIONS, MAX_DEPTH, MAX_SIZE, ROLES_ALIAS, Distribution
+from lossgen.evolution.distribution import DISTRIBUTIONS, Distribution
+from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, ROLES_ALIAS
 from lossgen.language.expression import Expression
 from lossgen.language.macro import Macro, parameter
 from lossgen.language.operators import BATCH_TERMS, OPERATORS, VARIABLES

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lossgen.errors import InputError
-from lossgen.evolution.space import CONST, DIGITS, MAX_DEPTH, MAX_SIZE, Derivation, Space
+from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, Derivation, Space
 from lossgen.language import expression as language
 
 NEW_DEPTH = 4
@@ -62,16 +62,16 @@ def mutate_point(space: Space, a: Derivation, rng: np.random.Generator) -> Deriv
 
 
 def mutate_constant(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
-    """One constant scaled by a log-normal factor, or drawn anew where the space lists its values."""
+    """One constant scaled by a log-normal factor, within its bounds, or drawn anew where the space lists its values."""
     constants = [(path, node) for path, node in _nodes(a) if node.alias == CONST]
     if not constants:
         return a
     path, node = constants[int(rng.integers(len(constants)))]
-    drawn = next(p.constant for p in space.productions[node.type] if p.alias == CONST)
-    if drawn is not None and drawn.name == "choice":
+    drawn = max(space.constants_of(node.type), key=lambda distribution: distribution.holds(node.value))
+    if drawn.name == "choice":
         value = drawn.sample(rng)
     else:
-        value = float(f"{node.value * float(rng.lognormal(0.0, 0.4)):.{DIGITS}g}")
+        value = drawn.nearest(node.value * float(rng.lognormal(0.0, 0.4)))
     return _replace(a, path, Derivation(node.type, CONST, (), value))
 
 

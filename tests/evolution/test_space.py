@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lark import Lark
 
 from lossgen.errors import InputError
-from lossgen.evolution.space import DISTRIBUTIONS, Space
+from lossgen.evolution.distribution import DISTRIBUTIONS
+from lossgen.evolution.space import Space
 from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.variation import random_individual
 from lossgen.kernel.screen import screen
@@ -136,8 +137,10 @@ def test_a_named_constant_lies_where_its_number_lies() -> None:
     [
         ("ganetic", "relu(y_pred)", "it has no relu"),
         ("ganetic", "tanh(score) - softplus(y_pred)", "it has no score, softplus, tanh"),
-        ("ganetic", "y_pred^2.5", "its form cannot be derived there"),
-        ("ganetic", "(-3)^7", "its form cannot be derived there"),
+        ("ganetic", "y_pred^2.5", r"the constant 2.5 stands where it draws choice\(2, 3, 4\)"),
+        ("ganetic", "-3 * y_pred", r"the constant -3 stands where it draws lognormal\(0, 1\)"),
+        ("taylor", "2 * (y_pred - 1.5)", r"the constant 1.5 stands where it draws uniform\(0, 1\)"),
+        ("ganetic", "y_pred^y_pred", "its form cannot be derived there"),
         ("ganetic", "loss L(y_pred): real: y_pred fake: y_pred generator: y_pred", "it holds no role-form losses"),
         ("roles", "y_pred", "it holds no label-form losses"),
         ("roles", "loss L(score): real: score fake: score generator: score generator_real: score", "no generator_real"),

@@ -1,5 +1,8 @@
 """Variation: whatever is sampled, crossed or mutated stays in its space, and within the limits."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,8 @@ from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, Derivation, Spac
 from lossgen.evolution.space_reader import find_space, read_space
 from lossgen.evolution.variation import MUTATIONS, crossover, mutate_constant, random_individual, vary
 from lossgen.language import expression as language
+from lossgen.language.expression import apply, constant
+from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import print_loss
 
@@ -100,3 +105,33 @@ def test_a_mutated_constant_stays_among_the_listed() -> None:
     changed = [mutate_constant(space, random_individual(space, rng), rng) for _ in range(40)]
     assert {child.operands[0].value for child in changed} == {3.0, 5.0}
     assert all(child.operands[0].alias == CONST for child in changed)
+
+
+SUPPORTS = {
+    "uniform(-2, -0.123456)": lambda x: -2.0 <= x <= -0.123456,
+    "uniform(0.9999996, 1.0000004)": lambda x: 0.9999996 <= x <= 1.0000004,
+    "uniform(0, 1)": lambda x: 0.0 <= x <= 1.0,
+    "lognormal(0, 2)": lambda x: x > 0.0,
+    "choice(-1, 0.12345)": lambda x: x in (-1.0, 0.12345),
+    "normal(0, 1)": math.isfinite,
+}
+
+
+@pytest.mark.parametrize("drawn", SUPPORTS)
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32))
+def test_a_mutated_constant_stays_in_its_support(drawn: str, seed: int) -> None:
+    space = read_space(f'start: "m" c -> neg\nc: C -> const\nC: /x/\n// const {drawn}', "drawn", "drawn.lark")
+    rng = np.random.default_rng(seed)
+    individual = random_individual(space, rng)
+    for _ in range(20):
+        assert SUPPORTS[drawn](individual.operands[0].value)
+        assert space.derive(individual.loss("Drawn")).operands[0].value == individual.operands[0].value
+        individual = mutate_constant(space, individual, rng)
+
+
+@pytest.mark.parametrize(("drawn", "outside"), [("uniform(-2, 2)", 2.1), ("lognormal(0, 1)", -1), ("choice(3, 5)", 4)])
+def test_what_is_outside_its_support_cannot_be_derived(drawn: str, outside: float) -> None:
+    space = read_space(f'start: "m" c -> neg\nc: C -> const\nC: /x/\n// const {drawn}', "drawn", "drawn.lark")
+    with pytest.raises(InputError, match=f"the constant {outside} stands where it draws {re.escape(drawn)}"):
+        space.derive(Loss("Out", label=apply("neg", constant(outside))))
