@@ -17,6 +17,7 @@ from lossgen.errors import InputError
 from lossgen.language.expression import MAX_DEPTH, MAX_SIZE, Expression, apply, constant, variable
 from lossgen.language.loss import GENERATOR_REAL, MAX_NAME, NEEDS, ROLES, Loss, check_name
 from lossgen.language.macro import Macro
+from lossgen.language.mistakes import known_mistake
 from lossgen.language.operators import BATCH_TERMS, FUNCTIONS, INFIX, VARIABLES
 from lossgen.resources import resource_dir
 
@@ -130,6 +131,11 @@ def _unexpected(error: UnexpectedInput, text: str, source: str) -> LossSyntaxErr
         what = "the text ends too early"
         lines = text.rstrip().split("\n")
         line, column = len(lines), len(lines[-1]) + 1
+    known = known_mistake(error, text)
+    if known:
+        what, start, wanted = known
+        line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+        return LossSyntaxError(what, text, line, column, wanted, source)
     names = sorted({_SHOWN.get(name, name) for name in expected})
     return LossSyntaxError(what, text, line, column, " or ".join(names), source)
 
@@ -160,13 +166,21 @@ class _Builder(Transformer[Token, Any]):
         self._names: dict[str, Expression] = {}
         self._macros: Mapping[str, Macro] = {}
         self._defined: dict[str, Token] = {}
+        self._used: dict[str, Token] = {}
+        self._in_roles = False
 
     @contextmanager
     def knowing(self, names: Mapping[str, Expression], macros: Mapping[str, Macro]) -> Iterator[None]:
         """For the parsing of one text, what names other than those of variables and operators stand for."""
         with self._lock:
             self._names, self._macros, self._defined = dict(names), macros, {}
+            self._used, self._in_roles = {}, False
             yield
+
+    def ROLE(self, token: Token) -> Token:  # noqa: N802  the name of the terminal
+        """Called as soon as the token is read: from the first role on, the form is known."""
+        self._in_roles = True
+        return token
 
     def constant(self, token: Token) -> Expression:
         return self._number(token, token)
@@ -187,12 +201,14 @@ class _Builder(Transformer[Token, Any]):
 
     def variable(self, token: Token) -> Expression:
         if token in VARIABLES:
+            self._used.setdefault(str(token), token)
             return variable(str(token))
         if token in self._names:
             return self._names[str(token)]
         if token in FUNCTIONS:
             raise _Misuse(f"{token} is an operator", token, f"{token}(…)")
-        known = [*VARIABLES, *self._names]
+        elsewhere = ("y_real",) if self._in_roles else BATCH_TERMS
+        known = [name for name in (*VARIABLES, *self._names) if name not in elsewhere]
         raise _Misuse(f"unknown variable {_quoted(token)}", token, _suggest(token, known))
 
     def call(self, token: Token, *operands: Expression) -> Expression:
@@ -248,11 +264,9 @@ class _Builder(Transformer[Token, Any]):
                 raise _Misuse(f"the role {role} stands twice", role, "one clause for each of the roles")
             if "y_real" in expression.variables():
                 what = "y_real belongs to the label form; a role has its target already"
-                raise _Misuse(what, role, "an expression of y_pred, score, mean_real and mean_fake")
+                place = self._used.get("y_real", role)
+                raise _Misuse(what, place, "an expression of y_pred, score, mean_real and mean_fake")
             seen.add(str(role))
-        missing = [role for role in ROLES if role not in seen]
-        if missing:
-            raise _Misuse(f"no clause for {' and '.join(missing)}", clauses[-1][0], "one clause for each of the roles")
         return list(clauses)
 
     def loss(self, name: Token, parameters: list[Token] | None, body: Any, needs: dict[str, float] | None) -> Loss:
@@ -264,6 +278,10 @@ class _Builder(Transformer[Token, Any]):
             self._without_batch_terms(body, name)
             found = Loss(str(name), label=body, needs=needs or {})
         else:
+            missing = [role for role in ROLES if role not in dict(body)]
+            if missing:
+                what = f"no clause for {' and '.join(missing)}"
+                raise _Misuse(what, body[-1][0], "one clause for each of the roles")
             found = Loss(str(name), roles={str(role): expression for role, expression in body}, needs=needs or {})
         if found.size > MAX_SIZE:
             raise _Misuse(f"{found.size} nodes in all", name, f"at most {MAX_SIZE} nodes")
@@ -280,7 +298,8 @@ class _Builder(Transformer[Token, Any]):
         found = [name for name in BATCH_TERMS if name in label.variables()]
         if found:
             what = f"{found[0]} belongs to the role form: a label has one expression for real and fake"
-            raise _Misuse(what, token or Token("NAME", "", line=1, column=1), "clauses real:, fake: and generator:")
+            place = self._used.get(found[0], token or Token("NAME", "", line=1, column=1))
+            raise _Misuse(what, place, "clauses real:, fake: and generator:")
 
     def _with_its_constants(self, loss: Loss) -> Loss:
         for name, token in self._defined.items():
