@@ -1,5 +1,6 @@
 """The command line. Each command is a few lines that call the rooms below; heavy imports happen inside them."""
 
+import shlex
 import sqlite3
 import sys
 
@@ -36,10 +37,7 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.UsageError as error:
         see = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        option = getattr(error, "option_name", None) or ""
-        if error.ctx and error.ctx.command.name in ("inspect", "compile", "compare") and not option.startswith("--"):
-            see += f"; an expression that begins with a minus goes behind --: {error.ctx.command_path} -- '-y_pred'"
-        _end(error.format_message().replace("\n", " ") + see, 2)
+        _end(error.format_message().replace("\n", " ") + see + _behind_dashes(error), 2)
     except click.ClickException as error:
         _end(error.format_message(), 2)
     except CheckError as error:
@@ -57,6 +55,17 @@ def main() -> None:
         _end(f"{error.filename or 'file system'}: {error.strerror or error}", 2)
     except MemoryError:
         _end("out of memory: try fewer --workers, a smaller --image-size or a smaller --batch-size", 2)
+
+
+def _behind_dashes(error: click.UsageError) -> str:
+    """What to do about an expression that was taken for an option because it begins with a minus."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name.startswith("--") or error.ctx is None:
+        return ""
+    given = next((arg for arg in sys.argv[1:] if arg.startswith(error.option_name)), "")
+    if error.ctx.command.name not in ("inspect", "compile", "compare") or not given:
+        return ""
+    own = f"{error.ctx.command_path} -- {shlex.quote(given)}"
+    return f"; an expression that begins with a minus goes behind --: {own}"
 
 
 def _end(message: str, code: int) -> None:

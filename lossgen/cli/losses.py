@@ -12,7 +12,7 @@ from lossgen.errors import CheckError, InputError
 @click.command("compile", context_settings=SETTINGS)
 @click.argument("losses", nargs=-1, metavar="LOSS...")
 @click.option("--name", help="Name of the emitted class, for a single LOSS.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, for a single LOSS; - prints it.")
+@click.option("-o", "--output", type=click.Path(), help="The .py file to write, for a single LOSS; - prints it.")
 @click.option("--target", type=click.Choice(["torch", "keras", "numpy"]), default="torch", help="Library to emit for.")
 @click.option("--full", is_flag=True, help="Also check autocast, half precision, torch.func, export and compile.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where an emitted file is not up to date.")
@@ -20,7 +20,7 @@ from lossgen.errors import CheckError, InputError
 def compile_(
     losses: tuple[str, ...],
     name: str | None,
-    output: Path | None,
+    output: str | None,
     target: str,
     full: bool,
     check: bool,
@@ -32,6 +32,8 @@ def compile_(
     which has no gradients, to foo_numpy.py), any other is printed, unless -o says where. Without LOSS: all .loss files
     in ./generated.
     """
+    from lossgen.cli.outputs import check_output
+    from lossgen.cli.screened import warn_of_rejection
     from lossgen.codegen.full_checks import full_checks
     from lossgen.codegen.load import load_argument
     from lossgen.codegen.targets import TARGETS, verify
@@ -45,20 +47,24 @@ def compile_(
         raise InputError("compile: --name and -o belong to a single LOSS")
     if full and (check or target != "torch"):
         raise InputError("compile: --full checks PyTorch files that are written; leave out --check and --target")
-    stale = []
+    given = Path("-") if output == "-" else check_output(output, losses) if output is not None else None
+    missing, stale = [], []
     row = TARGETS[target]
     for text in losses:
         loss = load_argument(text, trust).loss
         loss = loss.renamed(name) if name is not None else loss
         source = row.emit(loss)
         is_file = text.endswith(".loss") and Path(text).is_file()
-        path = output or (row.beside(Path(text)) if is_file else None)
+        path = given or (row.beside(Path(text)) if is_file else None)
         if check:
             if path is None:
                 raise InputError(f"compile --check: {text} has no file to check; give a .loss file, or -o FILE")
-            if not path.is_file() or path.read_bytes() != source.encode():
+            if not path.is_file():
+                missing.append(str(path))
+            elif path.read_bytes() != source.encode():
                 stale.append(str(path))
             continue
+        warn_of_rejection(loss, "emitted")
         verify(row, loss, source)
         if full:
             for line in full_checks(loss, source):
@@ -68,9 +74,12 @@ def compile_(
             continue
         write_text(path, source)
         click.echo(f"{path}: {row.what} {loss.name}, equal to the loss in {row.proven_in}")
-    if stale:
+    if missing or stale:
         again = "lossgen compile" + (f" --target {target}" if target != "torch" else "")
-        raise CheckError(f"not up to date: {', '.join(stale)}; run `{again}` on the sources")
+        found = [
+            f"{what}: {', '.join(paths)}" for what, paths in (("missing", missing), ("not up to date", stale)) if paths
+        ]
+        raise CheckError(f"{'; '.join(found)}; run `{again}` on the sources")
 
 
 @click.command(context_settings=SETTINGS)
@@ -78,19 +87,28 @@ def compile_(
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw value and gradient beside BCE and GANetic.")
 @click.option("--tree", type=click.Path(path_type=Path), help="Draw the expression tree. Pictures: .png, .svg, .pdf.")
 @click.option("--mathml", is_flag=True, help="Only as MathML, a line an equation; --json holds it, too.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="As JSON; its keys: docstring of lossgen.report.inspection.Inspection.as_json",
+)
 @click.option("--trust", is_flag=True, help="Read a .py file whose code is not what lossgen would write.")
 def inspect(loss: str, plot: Path | None, tree: Path | None, mathml: bool, as_json: bool, trust: bool) -> None:
     """Show a loss: its text, a simpler form, its derivative, its card."""
+    from lossgen.cli.outputs import check_folder
     from lossgen.codegen.load import load_argument
     from lossgen.files import without_nan
     from lossgen.language.mathml import loss_mathml
     from lossgen.report.canvas import check_picture
     from lossgen.report.inspection import inspection
 
-    for picture in (plot, tree):
+    if as_json and mathml:
+        raise InputError("inspect: give --json or --mathml, not both; --json holds the MathML, too")
+    for flag, picture in (("--plot", plot), ("--tree", tree)):
         if picture is not None:
             check_picture(picture)
+            check_folder(picture, flag)
     shown = load_argument(loss, trust).loss
     if as_json:
         click.echo(json.dumps(without_nan(inspection(shown).as_json()), indent=2))

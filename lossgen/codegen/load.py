@@ -1,7 +1,9 @@
 """Source text to live modules, and the LOSS argument of every command to source text."""
 
 import ast
+import difflib
 import os
+import re
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,17 +97,33 @@ def load_argument(text: str, trust: bool = False) -> NamedSource:
         raise InputError(f"loss {text}: no such file")
     if exists and path.is_file():
         return _from_file(path, trust)
-    if exists and path.suffix in (".loss", ".py"):
-        raise InputError(f"loss {text}: is a folder; give a .loss or .py file")
     if text.isidentifier() and (zoo_dir() / f"{text[:100]}.loss").is_file():
         return _from_file(zoo_dir() / f"{text}.loss", trust)
     try:
         loss = parse_loss(text)
     except InputError as error:
+        if exists:
+            raise InputError(f"loss {text}: is a folder; give a .loss or .py file") from None
         if text.isidentifier():
-            raise InputError(f"loss {text}: not a file, not in the zoo ({', '.join(zoo_names())})") from None
+            raise InputError(f"loss {text}: not a file, not in the zoo{_near(text)}") from None
+        if _like_a_path(text):
+            raise InputError(f"loss {text}: no such file") from None
         raise error from None
     return NamedSource(loss, emit_torch(loss))
+
+
+def _near(name: str) -> str:
+    """The zoo's name that was meant, as it seems; else all of them."""
+    close = difflib.get_close_matches(name.lower(), zoo_names(), n=1)
+    return f"; did you mean {close[0]}?" if close else f" ({', '.join(zoo_names())})"
+
+
+def _like_a_path(text: str) -> bool:
+    """Whether a text that is no loss begins as the path of a file does."""
+    folder, slash, _ = text.partition("/")
+    if "\n" in text or not slash:
+        return False
+    return folder in ("", ".", "..", "~") or os.path.isdir(folder)  # noqa: PTH112  as above
 
 
 def zoo_names() -> list[str]:
@@ -141,7 +159,10 @@ def _from_file(path: Path, trust: bool) -> NamedSource:
     text = _read(path)
     if path.suffix != ".py":
         loss = parse_loss(text, str(path))
-        return NamedSource(loss, emit_torch(loss))
+        try:
+            return NamedSource(loss, emit_torch(loss))
+        except InputError as error:
+            raise InputError(f"loss {path}{_line_of(loss, text, str(error))}: {error}") from None
     loss, target = read_emitted(text, str(path)), target_of(text)
     same = body_of(text) == body_of(target.emit(loss))
     if not same and not (trust and target is TORCH):
@@ -155,6 +176,15 @@ def _from_file(path: Path, trust: bool) -> NamedSource:
             )
         )
     return NamedSource(loss, text if target is TORCH else emit_torch(loss))
+
+
+def _line_of(loss: Loss, text: str, message: str) -> str:
+    """Where the constant is defined that a message is about, for the message's own text to follow."""
+    for name in loss.constants:
+        found = re.search(rf"^[ \t]*const\s+{re.escape(name)}\s*=", text, re.MULTILINE)
+        if found and re.search(rf"\b{re.escape(name)}\b", message.partition(":")[0]):
+            return f", line {text.count(chr(10), 0, found.start()) + 1 + found.group().count(chr(10))}"
+    return ""
 
 
 def _read(path: Path) -> str:

@@ -174,7 +174,7 @@ def test_runners_that_break_the_contract(call: Call, tmp_path: Path, change: tup
 
 
 def test_an_expression_that_begins_with_a_minus(call: Call) -> None:
-    refused(call("inspect", "-y_real * log(y_pred)"), "-- '-y_pred'")
+    refused(call("inspect", "-y_real * log(y_pred)"), "-- '-y_real * log(y_pred)'")
     assert call("compile", "--", "-y_real * log(y_pred) - (1 - y_real) * log(1 - y_pred)")[0] == 0
 
 

@@ -44,7 +44,7 @@ def test_each_target_has_its_file_beside_the_source(call: Call, tmp_path: Path) 
     ):
         stale = call("--target", target, "--check", "mine.loss")
         assert stale[0] == 1
-        assert f"not up to date: {name}; run `lossgen compile" in stale[2]
+        assert f"missing: {name}; run `lossgen compile" in stale[2]
         assert call("--target", target, "mine.loss") == (0, f"{name}: {said}\n", "")
         assert (tmp_path / name).read_text(encoding="utf-8") == TARGETS[target].emit(parse_loss(TEXT))
         assert call("--target", target, "--check", "mine.loss")[0] == 0
