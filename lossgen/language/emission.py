@@ -146,11 +146,3 @@ def exp(dialect: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -
 
 def neg(_: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
     return Code(f"-{args[0].inside(UNARY)}", UNARY)
-
-
-def bce_with_logits(dialect: Dialect, args: Sequence[Code], intervals: Sequence[Interval]) -> Code:
-    """Binary cross-entropy of a score and a target, in one call where the target has one."""
-    if "bce_with_logits" in dialect.functions:
-        return dialect.call("bce_with_logits", *args)
-    score, goal = args
-    return Code(f"{dialect.call('softplus', score).text} - {score.inside(PRODUCT)} * {goal.inside(UNARY)}", SUM)

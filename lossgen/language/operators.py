@@ -152,7 +152,7 @@ _ROWS = (
     ),
     Operator(
         "bce_with_logits", 2, total.bce_with_logits, (total.d_bce_with_logits_a, total.d_bce_with_logits_b),
-        interval.bce_with_logits, emission.bce_with_logits, r"\operatorname{{BCE}}\left({0}, {1}\right)",
+        interval.bce_with_logits, call("bce_with_logits"), r"\operatorname{{BCE}}\left({0}, {1}\right)",
         lambda s, a, b: s.log(1 + s.exp(a)) - a * b, surface=False,
     ),
 )  # fmt: skip
