@@ -62,6 +62,37 @@ def test_the_subject_lies_within_the_axes_and_has_some_height(text: str, figure:
     assert ("finite at 0%" in axes[0].get_title()) == (text == BROKEN)
 
 
+RELATIVISTIC_HINGE = """loss RelativisticHinge(score, mean_real, mean_fake):
+    real: relu(1 - (score - mean_fake))
+    fake: relu(1 + (score - mean_real))
+    generator: relu(1 - (score - mean_real))
+    generator_real: relu(1 + (score - mean_fake))
+"""
+
+
+def test_equal_functions_look_equal_and_odd_scales_are_named(figure: list[Figure]) -> None:
+    loss_curves(beside_known(load_argument(RELATIVISTIC_HINGE).loss), Path("unused.png"))
+    axes = np.array(figure[0].get_axes()).reshape(2, 4)
+    for row in axes:
+        drawn = [axis.transData.transform(axis.get_lines()[0].get_xydata()) - axis.bbox.p0 for axis in row]
+        np.testing.assert_allclose(drawn[1], drawn[3], atol=1e-6)
+        assert len({axis.get_yscale() for axis in row}) == 1
+        assert row[0].get_ylabel().endswith("(asinh scale)") == (row[0].get_yscale() == "asinh")
+    assert axes[1, 0].get_yscale() == "asinh", "GANetic is steep"
+    assert "means of a batch held at 0" in figure[0].get_suptitle()
+    loss_curves([load_argument("bce").loss], Path("unused.png"))
+    assert all("asinh" not in axis.get_ylabel() + axis.get_yscale() for axis in figure[1].get_axes())
+    assert "mean" not in figure[1].get_suptitle()
+
+
+def test_a_known_loss_is_seen_on_a_subject_that_is_the_same_for_a_role(figure: list[Figure]) -> None:
+    loss_curves(beside_known(load_argument("minimax").loss), Path("unused.png"))
+    subject, known = figure[0].get_axes()[0].get_lines()[:2]
+    np.testing.assert_allclose(subject.get_ydata(), known.get_ydata(), atol=1e-9)
+    assert known.get_linestyle() != "-" and known.get_linewidth() < subject.get_linewidth()
+    assert known.get_zorder() >= subject.get_zorder()  # and later, so on top
+
+
 def test_losses_far_below_the_known_ones_are_not_flattened(figure: list[Figure]) -> None:
     loss_curves(beside_known(load_argument("1e-6 * square(y_pred - y_real)").loss), Path("unused.png"))
     assert all(abs(limit) < 1e-3 for axis in figure[0].get_axes() for limit in axis.get_ylim())
@@ -81,7 +112,9 @@ def test_any_loss_is_drawn(loss: Loss) -> None:
     for axis in drawn[0].get_axes():
         low, high = axis.get_ylim()
         assert np.isfinite([low, high]).all() and low < high
-        assert len(axis.get_yticks()) < 16
+        ticks = axis.get_yticks()
+        assert len(ticks) < 16
+        assert ((ticks >= low) & (ticks <= high)).sum() >= 3
         assert not seen(axis) or max(seen(axis)) > 0.0
 
 
