@@ -3,17 +3,13 @@
 from collections.abc import Iterator
 
 from lossgen.codegen.card import card
-from lossgen.codegen.card_text import card_lines
+from lossgen.codegen.card_text import card_lines, screen_line, title_lines
 from lossgen.language.loss import Loss
 from lossgen.language.operators import BATCH_TERMS
 from lossgen.language.printer import loss_latex, print_loss
 
 MARKER = "The loss, in the language of lossgen::"
 BEFORE_LATEX = "In LaTeX, with y the target"
-CARD_TITLE = (
-    "Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope",
-    "is below 1 % of the steepest::",
-)
 
 
 def docstring(loss: Loss, title: str) -> str:
@@ -26,8 +22,11 @@ def docstring(loss: Loss, title: str) -> str:
     batch = r", \bar{s} its mean over a batch" if loss.variables() & set(BATCH_TERMS) else ""
     lines += [f"{BEFORE_LATEX}, p = sigmoid(s) and s the raw score{batch}::", ""]
     lines += [f"    {line}" for line in loss_latex(loss)]
-    lines += ["", *CARD_TITLE, ""]
-    lines += [f"    {line}".rstrip() for line in card_lines(card(loss))]
+    found = card(loss)
+    lines += ["", *title_lines(found)]
+    lines[-1] += "::"
+    shown = [*card_lines(found), *([screen_line(found)] if found.verdict else [])]
+    lines += ["", *(f"    {line}".rstrip() for line in shown)]
     lines += ["", "Written by lossgen. Terms: CC0-1.0, use it without conditions."]
     return 'r"""' + "\n".join(lines) + '\n"""'
 

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SHARE = 0.01
-"""A loss saturates where the magnitude of its gradient is below this share of its largest on the grid."""
+"""A loss saturates where its gradient is below this share of that at score 0, where training begins."""
+NO_SLOPE = 1e-9
+"""A gradient at score 0 below this part of the largest counts as 0; the largest is the measure then."""
+BOUNDED = 0.999
+"""Descent that ends at a y_pred between this and its complement has found an optimum."""
 NARROW = 0.5
 """A stretch of scores shorter than this is the surroundings of an optimum, not saturation."""
 CONVEX_NOISE = 1e-9
@@ -45,12 +49,28 @@ class Properness:
 
 
 def saturation(gradient: Array, grid: Array) -> list[tuple[float, float]]:
-    """Stretches of scores where the gradient (n,) is below SHARE of its largest; all of it where there is none."""
+    """Stretches of scores where the gradient (n,) is below SHARE of that at score 0; all of it where there is none.
+
+    Where that at score 0, the middle of the grid, is 0, they are those below SHARE of the largest.
+    """
     size = np.abs(gradient)
-    low = size < SHARE * size.max() if size.max() > 0.0 else np.full(len(grid), True)
+    start, largest = size[len(grid) // 2], size.max()
+    whole = start if start > NO_SLOPE * largest else largest
+    low = size < SHARE * whole if largest > 0.0 else np.full(len(grid), True)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(np.int8)))
     stretches = [(float(grid[first]), float(grid[after - 1])) for first, after in edges.reshape(-1, 2)]
     return [(lo, hi) for lo, hi in stretches if hi - lo >= NARROW]
+
+
+def is_endless(score: float, gradient: Array, grid: Array) -> bool:
+    """Whether descent along the gradient (n,), said to end at `score`, goes on to the end of the grid.
+
+    A gradient that has become small, but still points there, ends the descent on paper only.
+    """
+    if not 1.0 / (1.0 + np.exp(-abs(score))) > BOUNDED:  # or it is not a number
+        return False
+    beyond = gradient[grid >= score] if score > 0.0 else -gradient[grid <= score]
+    return bool(np.all(beyond < 0.0))
 
 
 def is_convex(gradient: Array) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import derivatives, derived_by, simplify
 from lossgen.codegen.card import Card, card
-from lossgen.codegen.card_text import card_lines, screen_line
+from lossgen.codegen.card_text import card_lines, screen_line, title_lines
 from lossgen.language.expression import Expression
 from lossgen.language.loss import Loss
 from lossgen.language.mathml import loss_mathml
@@ -47,10 +47,24 @@ class Inspection:
         for (name, slope), expression in zip(self.slopes.items(), self.loss.expressions(), strict=True):
             text = to_text(slope) if slope is not None else "none found"
             found.append(f"d {name} / d {derived_by(expression)} = {text}")
-        return [*found, "", *loss_latex(self.loss), "", *card_lines(self.measured), screen_line(self.measured)]
+        title = [*title_lines(self.measured), ""]
+        title[-2] += ":"
+        found += ["", *loss_latex(self.loss), "", *title]
+        return [*found, *card_lines(self.measured), screen_line(self.measured)]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: `card` holds what `Card.as_json` says; a derivative that was not found is null."""
+        """For programs. Numbers that are not finite are null in what `lossgen inspect --json` prints.
+
+        - schema: 1.
+        - name, note: of the loss.
+        - loss, simplified, rounded: text in the language; of the loss as given, in a smaller equal form, and that with
+          its constants rounded so that the fingerprint stays the same (a search would ship it).
+        - derivatives: text by clause ("L" for the label form, else the roles), by y_pred or score as `lines` says;
+          null where none was found.
+        - latex: list of equations. mathml: list of MathML elements, as text.
+        - digest: SHA-256 (hex) of what the loss is, whatever its name and the order of commutative operands.
+        - card: what `Card.as_json` says.
+        """
         return {
             "schema": 1,
             "name": self.loss.name,
