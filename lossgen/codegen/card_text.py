@@ -28,7 +28,7 @@ def title_lines(card: Card) -> list[str]:
     text = (
         f"Its card, for scores s from -8 to 8, with p = sigmoid(s){means}. It settles where gradient descent on s from"
         " 0 ends (→: it has no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training"
-        " begins; where that is 0, of the steepest"
+        " begins (of the steepest, where that is 0)"
     )
     return textwrap.wrap(text, 119)
 
