@@ -148,9 +148,13 @@ def _config(flags: dict[str, Any], kind: str) -> "RunConfig":
     options = {name: value for name, value in flags.items() if name not in known and value is not None}
     given |= {"kind": kind, "data": data, "options": options}
     if kind == "compare":
+        from lossgen.cli.screened import warn_of_rejection
+        from lossgen.codegen.load import read_emitted
         from lossgen.evolution.discover import loss_sources
 
         given["losses"] = loss_sources(flags["losses"], flags["trust"])
+        for source in given["losses"]:
+            warn_of_rejection(read_emitted(source, "compare"), "trained")
     given["seed_losses"] = list(flags.get("seed_losses", ()))
     return RunConfig(**given)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lossgen.evolution.session import Entry, Session
-from lossgen.language.printer import print_loss
+from lossgen.language.loss import Loss
+from lossgen.language.printer import format_constant, print_loss
 from lossgen.runner import Direction, Outcome
 from lossgen.stats import Summary, mann_whitney, smallest_p, summarise
 
@@ -15,10 +16,17 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Contestant:
-    """A loss in a comparison, and the part it plays there."""
+    """A loss in a comparison.
+
+    Attributes:
+        entry: the loss.
+        part: the part it plays.
+        given: where a search was given the loss as --seed-loss, how that came out: "given as --seed-loss NAME …".
+    """
 
     entry: Entry
     part: Part
+    given: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Result:
         outcomes: by replicate.
         values: of the metric, of those that ended well.
         summary: of the values, None when there is none.
+        needs: the regularisers that it was trained with because it asks for them, as "r1(10)"; else empty.
+        given: as the contestant has it.
     """
 
     name: str
@@ -42,6 +52,18 @@ class Result:
     outcomes: Sequence[Outcome]
     values: Sequence[float]
     summary: Summary | None
+    needs: str = ""
+    given: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name with what else was trained: "NSR1 + r1(10)"."""
+        return f"{self.name} + {self.needs}" if self.needs else self.name
+
+    @property
+    def parts(self) -> str:
+        """The part in words: "champion", or "seed, champion" of a loss that the search was given."""
+        return f"seed, {self.part}" if self.given else self.part
 
     @property
     def failed(self) -> int:
@@ -54,7 +76,7 @@ class Result:
             "mean": s.mean if s else None, "std": s.std if s else None, "median": s.median if s else None,
             "best": s.best if s else None, "worst": s.worst if s else None,
             "interval": [s.low, s.high] if s else None, "seeds": len(self.outcomes), "failed": self.failed,
-            "values": list(self.values),
+            "values": list(self.values), "needs": self.needs, "given": self.given,
         }  # fmt: skip
 
 
@@ -120,7 +142,19 @@ def compare(
     """Train every contestant on the same seeds and summarise."""
     entries = [contestant.entry for contestant in contestants]
     outcomes = session.train(stage, entries, replicates, steps, keep=True, reserve=reserve)
-    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, steps)
+    applied = recommended_applied(session.run.config.options) is True
+    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, steps, applied)
+
+
+def recommended_applied(options: Mapping[str, Any]) -> bool | None:
+    """Whether a runner with these options applies the regularisers that losses ask for; None where it does not say."""
+    applied = options.get("recommended")
+    return applied if isinstance(applied, bool) else None
+
+
+def needs_text(loss: Loss) -> str:
+    """The regularisers that a loss asks for: "r1(10)"."""
+    return ", ".join(f"{name}({format_constant(value)})" for name, value in loss.needs.items())
 
 
 def summarise_outcomes(
@@ -130,8 +164,13 @@ def summarise_outcomes(
     outcomes: Mapping[str, Sequence[Outcome]],
     replicates: int,
     steps: int,
+    applied: bool = False,
 ) -> Comparison:
-    """The comparison that these outcomes make."""
+    """The comparison that these outcomes make.
+
+    Args:
+        applied: whether the regularisers that losses ask for were applied.
+    """
     all_outcomes = [outcome for group in outcomes.values() for outcome in group]
     metric = report_metric(objective, all_outcomes)
     results = []
@@ -140,9 +179,10 @@ def summarise_outcomes(
         group = outcomes[entry.digest]
         values = [outcome.metrics[metric] for outcome in group if outcome.status == "ok"]
         summary = summarise(values, direction == "min") if values else None
-        results.append(
-            Result(entry.loss.name, contestant.part, print_loss(entry.loss), entry.digest, group, values, summary)
-        )
+        needs = needs_text(entry.loss) if applied else ""
+        text = print_loss(entry.loss)
+        known = (entry.loss.name, contestant.part, text, entry.digest)
+        results.append(Result(*known, group, values, summary, needs, contestant.given))
     interim = any(len(result.outcomes) < replicates for result in results)
     return Comparison(metric, direction, results, steps, interim)
 
@@ -158,8 +198,9 @@ def judge(comparison: Comparison, champion: Result, against: Result | None) -> V
     """Test the champion against one other, the best baseline; None where there is nothing to test against."""
     if against is None or against.summary is None:
         return None
+    given = f" {champion.name} was {champion.given}." if champion.given else ""
     if champion.summary is None:
-        sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better."
+        sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better.{given}"
         return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
     ours, theirs = champion.summary, against.summary
     # Failed trainings stand in the test as worse than any value.
@@ -186,4 +227,5 @@ def judge(comparison: Comparison, champion: Result, against: Result | None) -> V
         sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
     if champion.failed:
         sentence += f" {champion.failed} of its {len(champion.outcomes)} trainings failed."
+    sentence += given
     return Verdict(champion.name, against.name, p, floor, ratio, finding, sentence)

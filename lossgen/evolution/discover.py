@@ -133,13 +133,13 @@ def discover(session: Session, generated: Path) -> Discovery:
     archive.set_meta("searched", True)
 
     finalists = choose_finalists(session, engine.ranking(), baselines)
-    contestants = [Contestant(entry, "champion" if i == 0 else "runner-up") for i, entry in enumerate(finalists)]
+    contestants = list(finalists)
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
     comparison = compare(session, "verify", contestants, config.verify_seeds, plan.steps)
     champions = comparison.of("champion")
     champion = champions[0] if champions else None
     verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
-    file = write_found(finalists[0], generated) if finalists else None
+    file = write_found(finalists[0].entry, generated) if finalists else None
     archive.set_meta("result", _record(comparison, verdict))
     archive.set_meta("finished", True)
     return Discovery(comparison, champion, verdict, file, plan)
@@ -180,6 +180,8 @@ def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
     found = [load_argument(name, trust) for name in names]
     for i, one in enumerate(found):
         for other in found[:i]:
+            if names[i] == names[found.index(other)]:
+                raise InputError(f"compare: {names[i]} is given twice; give each loss once")
             if Entry.of(one.loss, one.source).digest == Entry.of(other.loss, other.source).digest:
                 raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
             if one.name == other.name:

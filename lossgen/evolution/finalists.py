@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import simplify
+from lossgen.evolution.compare import Contestant
 from lossgen.evolution.config import RUNNERS_UP
 from lossgen.evolution.engine import Individual, found_name
 from lossgen.evolution.session import Entry, Session
@@ -16,30 +17,39 @@ from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula, print_loss
 
 
-def choose_finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Entry]:
+def choose_finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Contestant]:
     """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched.
+
+    One that the search was given as a seed loss, and gives back, says so instead of being called found.
 
     Each module is checked first: the champion's in full, since it is what will be written.
     """
-    found: list[Entry] = []
+    found: list[Contestant] = []
+    given = {loss.digest(): loss.name for loss in map(parse_loss, session.run.config.seed_losses)}
     known = {_mark(session, entry): entry.loss.name for entry in baselines}
-    for individual in ranking:
+    for place, individual in enumerate(ranking):
         if len(found) == 1 + RUNNERS_UP:
             break
         session.listener.preparing("simplifying the best losses")
         searched = individual.entry.loss
-        simple = _simplified(session, searched)
+        seed = ""
+        if searched.digest() in given:
+            seed = f"given as --seed-loss {given[searched.digest()]}"
+            seed += "; the search found nothing better" * (place == 0)
+        simple, rounded = _simplified(session, searched)
+        simple = simple.renamed(simple.name, _note(session, searched, seed, rounded))
         entry = Entry.of(simple)
         mark = _mark(session, entry)
         if mark in known:
             session.listener.note(f"{formula(simple)} trains as {known[mark]} does, and is passed over")
             continue
-        as_searched = Entry.of(searched.renamed(searched.name, simple.note))  # where only the simpler form is at fault
+        note = _note(session, searched, seed, rounded=False)
+        as_searched = Entry.of(searched.renamed(searched.name, note))  # where only the simpler form is at fault
         forms = [entry, as_searched] if entry.digest != as_searched.digest else [entry]
         sound = first_sound(session, forms, full=not found)
         if sound is not None:
             known[mark] = sound.loss.name
-            found.append(sound)
+            found.append(Contestant(sound, "runner-up" if found else "champion", seed))
     return found
 
 
@@ -48,24 +58,34 @@ def _mark(session: Session, entry: Entry) -> str:
     return fingerprint(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
 
 
-def _simplified(session: Session, searched: Loss) -> Loss:
-    """From the archive where it stands there: sympy works under a time limit, so its answer may differ next time."""
+def _simplified(session: Session, searched: Loss) -> tuple[Loss, bool]:
+    """The form that is verified, and whether its constants were rounded.
+
+    From the archive where it stands there: sympy works under a time limit, so its answer may differ next time.
+    """
     archive = session.run.archive
     key = f"simplified {searched.digest()}"
     text = archive.meta(key)
     if text is None:
         # Where sympy was stopped by its time limit, another machine's may get further.
-        simple = round_constants(simplify(searched, on_late=lambda: archive.set_meta("reproducible", False)))
+        exact = simplify(searched, on_late=lambda: archive.set_meta("reproducible", False))
+        simple = round_constants(exact)
         text = print_loss(simple.renamed(found_name(simple)))
+        archive.set_meta(f"rounded {searched.digest()}", simple.digest() != exact.digest())
         archive.set_meta(key, text)
+    return parse_loss(text), archive.meta(f"rounded {searched.digest()}", False)
+
+
+def _note(session: Session, searched: Loss, seed: str, rounded: bool) -> str:
+    """Where a finalist comes from, for its docstring."""
     config = session.run.config
-    note = (
-        f"Found by genetic programming: lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
-        f"data {Path(config.data.name).name}, seed {config.seed}.\n"
-        f"Searched as: {formula(searched)}"
+    setting = (
+        f"lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
+        f"data {Path(config.data.name).name}, seed {config.seed}"
     )
-    simple = parse_loss(text)
-    return simple.renamed(simple.name, note)
+    origin = f"G{seed[1:]} ({setting})." if seed else f"Found by genetic programming: {setting}."
+    form = f"Searched as: {formula(searched)}" + "; constants rounded to an equal fingerprint." * rounded
+    return f"{origin}\n{form}"
 
 
 def first_sound(session: Session, forms: Sequence[Entry], full: bool) -> Entry | None:

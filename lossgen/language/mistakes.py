@@ -1,6 +1,7 @@
 """Mistakes that people make in loss text, and what to write instead, where the grammar alone would not say it."""
 
 import re
+from typing import Any
 
 from lark import Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -16,7 +17,7 @@ _SPELT_LOSS = re.compile(r"\bloss\s+$", re.IGNORECASE)
 
 def known_mistake(error: UnexpectedInput, text: str) -> tuple[str, int, str] | None:
     """What is wrong, where it begins in the text, and what would not be; None where it is no mistake known here."""
-    start = error.pos_in_stream
+    start: Any = error.pos_in_stream  # lark's types say None
     if start is None:
         return None
     if isinstance(error, UnexpectedCharacters):

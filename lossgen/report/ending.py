@@ -10,7 +10,7 @@ from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
 from lossgen.report.live import duration
-from lossgen.report.tables import comparison_table, setting_text, verdict_lines
+from lossgen.report.tables import comparison_table, remarks, setting_text, verdict_lines
 from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) 
 
     yield ""
     yield comparison_table(comparison, setting_text(run.archive.meta("protocol")))
+    for line in remarks(comparison):
+        yield Text(line)
     if comparison.interim:
         yield Text(f"The time was up before all trainings were done; go on with: lossgen compare --resume {run.path}")
     yield from _files(run, written)

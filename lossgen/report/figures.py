@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.compare import Comparison
 from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.gan.sampling import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.tables import ordered
+from lossgen.report.tables import ordered, row_label
 
 SHOWN, COLUMNS = 36, 6
 
@@ -30,7 +30,7 @@ def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool
     for axis, (result, value, images) in zip(axes, shown, strict=True):
         axis.imshow(grid(images[:SHOWN], COLUMNS), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         number = f"{value:.4g}" if value is not None else "failed"
-        axis.set_title(f"{_label(result)}\n{comparison.metric} {number}", fontsize=9)
+        axis.set_title(f"{row_label(result)}\n{comparison.metric} {number}", fontsize=9)
         axis.axis("off")
     figure.suptitle(f"Samples at equal seeds (replicate {replicate})", fontsize=10)
     save(figure, path)
@@ -42,7 +42,7 @@ def box_plot(comparison: Comparison, path: Path) -> None:
     results = [result for result in ordered(comparison) if result.values]
     figure = new_figure(max(5.0, 1.3 * len(results)), 4.0)
     axis = figure.subplots()
-    axis.boxplot([list(r.values) for r in results], tick_labels=[_label(r) for r in results], showmeans=True)
+    axis.boxplot([list(r.values) for r in results], tick_labels=[row_label(r) for r in results], showmeans=True)
     for place, result in enumerate(results, 1):
         offsets = np.linspace(-0.12, 0.12, len(result.values)) if len(result.values) > 1 else np.zeros(1)
         axis.plot(place + offsets, result.values, "o", color=COLOURS[1], alpha=0.6, markersize=4)
@@ -50,10 +50,6 @@ def box_plot(comparison: Comparison, path: Path) -> None:
     axis.tick_params(axis="x", rotation=20)
     axis.grid(axis="y", alpha=0.25)
     save(figure, path)
-
-
-def _label(result: Result) -> str:
-    return f"{result.name} ({result.part})" if result.part in ("champion", "runner-up") else result.name
 
 
 def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Comparisons and runs as tables: for a terminal, as CSV."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,15 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.evolution.compare import (
+    SIGNIFICANT,
+    Comparison,
+    Result,
+    Verdict,
+    needs_text,
+    recommended_applied,
+)
 from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.evolution.run import CONFIG, Run, open_run
 from lossgen.gan.describe import SourceRow
+from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
+from lossgen.stats import smallest_p
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+LEAST_FOR_AN_INTERVAL = 3
 COLUMNS = ("loss", "mean", "std", "95 % interval", "best", "worst", "seeds")
 
 
@@ -52,13 +63,46 @@ def ordered(comparison: Comparison) -> list[Result]:
 
 
 def _cells(result: Result) -> list[str]:
-    label = result.name if result.part in ("baseline", "loss") else f"{result.name} ({result.part})"
     s = result.summary
     count = f"{len(result.values)}" + (f", {result.failed} failed" if result.failed else "")
     if s is None:
-        return [label, "–", "–", "–", "–", "–", count]
-    numbers = [f"{s.mean:.4g}", f"{s.std:.3g}", f"{s.low:.4g} – {s.high:.4g}", f"{s.best:.4g}", f"{s.worst:.4g}"]
-    return [label, *numbers, count]
+        return [row_label(result), "–", "–", "–", "–", "–", count]
+    interval = f"{s.low:.4g} – {s.high:.4g}" if s.n >= LEAST_FOR_AN_INTERVAL else "–"
+    numbers = [f"{s.mean:.4g}", f"{s.std:.3g}", interval, f"{s.best:.4g}", f"{s.worst:.4g}"]
+    return [row_label(result), *numbers, count]
+
+
+def row_label(result: Result) -> str:
+    """What tables and pictures call a result: its label, and its part unless that is the usual one."""
+    return result.label if result.part in ("baseline", "loss") else f"{result.label} ({result.parts})"
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What a reader of the table is to know: who alone was regularised, and whether so few seeds can show anything."""
+    lines = []
+    regularised: dict[str, list[str]] = {}
+    for result in comparison.results:
+        if result.needs:
+            regularised.setdefault(result.needs, []).append(result.name)
+    for needs, names in regularised.items():
+        if len(names) < len(comparison.results):
+            whom = ", ".join(names) + (" alone" if len(names) == 1 else " and no other")
+            lines.append(
+                f"{needs} was applied to {whom}: a difference from the others is not the loss's own "
+                "(--no-recommended leaves it out)."
+            )
+    seeds = [len(result.outcomes) for result in comparison.results if result.outcomes]
+    if len(seeds) > 1 and all(result.part == "loss" for result in comparison.results):
+        most = sorted(seeds)[-2:]
+        floor = smallest_p(*most)
+        if floor >= SIGNIFICANT:
+            lines.append(few_seeds(floor))
+    return lines
+
+
+def few_seeds(floor: float) -> str:
+    """Said where the smallest p-value that can be reached is not small."""
+    return f"With so few seeds no difference could have been shown (smallest p {floor:.2g})."
 
 
 def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
@@ -68,8 +112,8 @@ def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
     lines = [verdict.sentence]
     if verdict.finding != "better":
         lines.append("Nothing found in this run is shown to beat the baselines.")
-    if verdict.smallest_p is not None and verdict.smallest_p >= 0.05:
-        lines.append(f"With so few seeds no difference could have been shown (smallest p {verdict.smallest_p:.2g}).")
+    if verdict.smallest_p is not None and verdict.smallest_p >= SIGNIFICANT:
+        lines.append(few_seeds(verdict.smallest_p))
     if found < 100:
         lines.append(f"{found} losses were trained in the search: a sample of the space rather than a search of it.")
     return lines
@@ -84,16 +128,15 @@ def setting_text(protocol: Mapping[str, Any]) -> str:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """One row a training: loss, part, replicate, status, metric."""
+    """One row a training: loss, the regularisers it was trained with, part, replicate, status, metric."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(["loss", "part", "replicate", "status", "reason", comparison.metric, "seconds"])
+    rows.writerow(["loss", "needs", "part", "replicate", "status", "reason", comparison.metric, "seconds"])
     for result in comparison.results:
         for replicate, outcome in enumerate(result.outcomes):
             value = outcome.metrics.get(comparison.metric, "")
-            rows.writerow(
-                [result.name, result.part, replicate, outcome.status, outcome.reason, value, f"{outcome.seconds:.2f}"]
-            )
+            how = [replicate, outcome.status, outcome.reason, value, f"{outcome.seconds:.2f}"]
+            rows.writerow([result.name, result.needs, result.part, *how])
     return out.getvalue()
 
 
@@ -143,6 +186,15 @@ def _state(run: Run) -> str:
     return f"finished, {trained} trainings" + (f", {verdict['champion']}: {verdict['finding']}" if verdict else "")
 
 
+def _shown(text: str, options: Mapping[str, Any]) -> str:
+    """A trained loss on one line, with what became of the regularisers that it asks for."""
+    loss = parse_loss(text)
+    if not loss.needs:
+        return formula(text)
+    how = {True: "applied", False: "not applied", None: "left to the runner"}[recommended_applied(options)]
+    return f"{formula(dataclasses.replace(loss, needs={}))}; needs: {needs_text(loss)}, {how}"
+
+
 def show_lines(run: Run) -> list[str]:
     """What `lossgen show` prints of a run."""
     lines = [f"{run.path}: {run.config.kind}, {_state(run)}"]
@@ -155,7 +207,8 @@ def show_lines(run: Run) -> list[str]:
     lines.append(f"{result['metric']} after {result['steps']} steps:")
     for row in result["results"]:
         value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
-        lines.append(f"  {row['name']:<20} {row['part']:<10} {value:<20} {formula(row['loss'])}".rstrip())
+        part = f"seed, {row['part']}" if row.get("given") else row["part"]
+        lines.append(f"  {row['name']:<20} {part:<10} {value:<20} {_shown(row['loss'], run.config.options)}".rstrip())
     if result["verdict"]:
         lines.append(result["verdict"]["sentence"])
     return lines

@@ -1,5 +1,6 @@
 """What a comparison concludes, from outcomes that are made up."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +9,7 @@ from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.evolution.compare import Comparison, Contestant, judge, report_metric, summarise_outcomes
 from lossgen.evolution.discover import loss_sources
 from lossgen.evolution.session import Entry
-from lossgen.report.tables import comparison_csv, ordered, verdict_lines
+from lossgen.report.tables import COLUMNS, comparison_csv, comparison_table, ordered, remarks, row_label, verdict_lines
 from lossgen.runner import Direction, Outcome
 
 GANETIC, BCE, HINGE = (Entry.of(load_argument(name).loss) for name in ("ganetic", "bce", "hinge"))
@@ -80,7 +81,48 @@ def test_tables_hold_every_training_and_put_the_best_first() -> None:
     assert [r.name for r in ordered(made)] == ["BCE", "Hinge", "GANetic"]
     rows = comparison_csv(made).splitlines()
     assert len(rows) == 1 + 18
-    assert rows[-1].startswith("Hinge,baseline,5,diverged")
+    assert rows[-1].startswith("Hinge,,baseline,5,diverged")
+
+
+def as_losses(*seeds: int, applied: bool = False) -> Comparison:
+    """BCE, and a loss that asks for r1, on so many seeds."""
+    asking = Entry.of(dataclasses.replace(BCE.loss, name="Asking", needs={"r1": 10.0}))
+    contestants = [Contestant(BCE, "loss"), Contestant(asking, "loss")][: len(seeds)]
+    groups = {c.entry.digest: outcomes([float(i) for i in range(n)]) for c, n in zip(contestants, seeds, strict=True)}
+    return summarise_outcomes("FD", "min", contestants, groups, max(seeds), 10, applied)
+
+
+def test_what_was_regularised_is_said_where_others_were_not() -> None:
+    assert [r.label for r in as_losses(6, 6, applied=True).results] == ["BCE", "Asking + r1(10)"]
+    assert [r.label for r in as_losses(6, 6).results] == ["BCE", "Asking"]
+    (line,) = remarks(as_losses(6, 6, applied=True))
+    assert line.startswith("r1(10) was applied to Asking alone: ")
+    assert remarks(as_losses(6, 6)) == []
+    made = as_losses(6, 6, applied=True)
+    assert remarks(dataclasses.replace(made, results=made.results[1:])) == [], "all were"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "few"), [((1, 1), True), ((3, 3), True), ((3, 4), True), ((4, 4), False), ((1,), False)]
+)
+def test_a_comparison_of_few_seeds_says_so(seeds: tuple[int, ...], few: bool) -> None:
+    assert any("no difference could have been shown" in line for line in remarks(as_losses(*seeds))) == few
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [(1, False), (2, False), (3, True)])
+def test_an_interval_takes_three_seeds(seeds: int, shown: bool) -> None:
+    column = comparison_table(as_losses(seeds), "").columns[COLUMNS.index("95 % interval")]
+    assert [str(cell) != "–" for cell in column.cells] == [shown]
+
+
+def test_a_champion_that_was_given_is_said_to_have_been() -> None:
+    made = comparison(LOW, MIDDLE, HIGH)
+    given = dataclasses.replace(made.results[0], given="given as --seed-loss Mine")
+    verdict = judge(made, given, made.best("baseline"))
+    assert verdict is not None
+    assert verdict.sentence.endswith(" GANetic was given as --seed-loss Mine.")
+    assert row_label(given) == "GANetic (seed, champion)"
+    assert row_label(made.results[0]) == "GANetic (champion)"
 
 
 def test_the_zoo_is_compared_without_its_aliases() -> None:
