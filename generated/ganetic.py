@@ -11,19 +11,20 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = {p}^{3} + \sqrt{\frac{3.985 \cdot y}{p}}
 
-Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
-is below 1 % of the steepest::
+Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
+no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
+that is 0)::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
-    real              0.7302         -9.88     -0.518     0.0191       54.5  no      s > 0.0
-    fake              0.0047      2.97e-06      0.188     0.0291      0.316  no      s < -2.1, s > 6.9
-    generator         0.7302         -9.88     -0.518     0.0191       54.5  no      s > 0.0
+                settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
+    real              0.7302            -9.88     -0.518     0.0191       54.5  no           s > 5.9
+    fake              0.0047         2.97e-06      0.188     0.0291      0.316  no           s < -2.3, s > 7.4
+    generator         0.7302            -9.88     -0.518     0.0191       54.5  no           s > 5.9
 
     settling gap          0.7255; real does not settle at 1
-    proper scoring rule   no: where 0.10 of the images are real, the best answer is p = 0.38
+    proper scoring rule   no: where 0.10 of the images are real, the best answer is p = 0.38 instead of 0.10
     weight to match BCE   discriminator 1.42, generator 0.965 (slopes at p=0.5)
     elementwise           yes
-    finite in             float64, float32, float16, bfloat16
+    finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

@@ -16,19 +16,20 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
     L_\mathrm{fake} = {s}^{2}
     L_\mathrm{generator} = {\left(s - 1\right)}^{2}
 
-Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
-is below 1 % of the steepest::
+Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
+no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
+that is 0)::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
-    real              0.7311         -11.2         -2       7.19         18  yes     –
-    fake              0.5000         -9.19          0       9.19         16  yes     –
-    generator         0.7311         -11.2         -2       7.19         18  yes     –
+                settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
+    real              0.7311            -11.2         -2       7.19         18  yes          –
+    fake              0.5000            -9.19          0       9.19         16  yes          –
+    generator         0.7311            -11.2         -2       7.19         18  yes          –
 
     settling gap          0.2311; real does not settle at 1
-    proper scoring rule   no: where 0.05 of the images are real, the best answer is p = 0.51
+    proper scoring rule   no: where 0.05 of the images are real, the best answer is p = 0.51 instead of 0.05
     weight to match BCE   discriminator 0.5, generator 0.25 (slopes at p=0.5)
     elementwise           yes
-    finite in             float64, float32, float16, bfloat16
+    finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

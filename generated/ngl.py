@@ -12,19 +12,20 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = 0.5 \cdot \left(e^{2.4092 - p - p \cdot y} - \cos\left(\cos\left(\sin\left(p\right)\right)\right) + e^{2.4092 - \left(1 - p\right) - \left(1 - p\right) \cdot \left(1 - y\right)} - \cos\left(\cos\left(\sin\left(1 - p\right)\right)\right)\right)
 
-Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
-is below 1 % of the steepest::
+Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
+no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
+that is 0)::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
-    real              0.5659       -0.0863      -0.18     0.0381      0.781  no      s < -7.0, s > 6.2
-    fake              0.4341       -0.0381       0.18     0.0863      0.781  no      s < -6.2, s > 7.0
-    generator         0.5659       -0.0863      -0.18     0.0381      0.781  no      s < -7.0, s > 6.2
+                settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
+    real              0.5659          -0.0863      -0.18     0.0381      0.781  no           –
+    fake              0.4341          -0.0381       0.18     0.0863      0.781  no           –
+    generator         0.5659          -0.0863      -0.18     0.0381      0.781  no           –
 
     settling gap          0.1319; real does not settle at 1
-    proper scoring rule   no: where 0.95 of the images are real, the best answer is p = 0.56
+    proper scoring rule   no: where 0.95 of the images are real, the best answer is p = 0.56 instead of 0.95
     weight to match BCE   discriminator 2.78, generator 2.78 (slopes at p=0.5)
     elementwise           yes
-    finite in             float64, float32, float16, bfloat16
+    finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

@@ -16,19 +16,20 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
     L_\mathrm{fake} = -\log\left(1 - p\right)
     L_\mathrm{generator} = -\log\left(p\right)
 
-Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
-is below 1 % of the steepest::
+Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
+no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
+that is 0)::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
-    real              0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
-    fake              0.0003          0.01        0.5       0.99          1  yes     s < -4.6
-    generator         0.9997         -0.99       -0.5      -0.01          1  yes     s > 4.6
+                settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
+    real                 → 1            -0.99       -0.5      -0.01          1  yes          s > 5.3
+    fake                 → 0             0.01        0.5       0.99          1  yes          s < -5.3
+    generator            → 1            -0.99       -0.5      -0.01          1  yes          s > 5.3
 
-    settling gap          0.9993; real settles at 1
+    settling gap          → 1; real settles at 1
     proper scoring rule   yes
     weight to match BCE   discriminator 1, generator 1 (slopes at p=0.5)
     elementwise           yes
-    finite in             float64, float32, float16, bfloat16
+    finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """

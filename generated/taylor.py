@@ -25,19 +25,20 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
     \mathrm{second} = 2
     \mathrm{third} = -2.6666666666666665
 
-Its card, for scores s from -8 to 8: it settles where gradient descent on s ends, and saturates where the slope
-is below 1 % of the steepest::
+Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
+no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
+that is 0)::
 
-                settles at p  slope p=0.01      p=0.5     p=0.99   steepest  convex  saturates
-    real              0.9997       -0.0582       -0.5    -0.0194      0.659  no      s < -6.8, s > 5.7
-    fake              0.0003        0.0194        0.5     0.0582      0.659  no      s < -5.7, s > 6.8
-    generator         0.9997       -0.0582       -0.5    -0.0194      0.659  no      s < -6.8, s > 5.7
+                settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
+    real                 → 1          -0.0582       -0.5    -0.0194      0.659  no           s < -7.1, s > 6.0
+    fake                 → 0           0.0194        0.5     0.0582      0.659  no           s < -6.0, s > 7.1
+    generator            → 1          -0.0582       -0.5    -0.0194      0.659  no           s < -7.1, s > 6.0
 
-    settling gap          0.9993; real settles at 1
-    proper scoring rule   no: where 0.75 of the images are real, the best answer is p = 1.00
+    settling gap          → 1; real settles at 1
+    proper scoring rule   no: where 0.75 of the images are real, the best answer is p = 1.00 instead of 0.75
     weight to match BCE   discriminator 1, generator 1 (slopes at p=0.5)
     elementwise           yes
-    finite in             float64, float32, float16, bfloat16
+    finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
 Written by lossgen. Terms: CC0-1.0, use it without conditions.
 """
