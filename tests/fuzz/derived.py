@@ -171,6 +171,8 @@ def _wrapped(draw: Callable[..., Any]) -> str:
             return f"{lines}loss Derived():" + "".join(f" {role}: {draw(_EXPRESSIONS)}\n" for role in roles)
 
 
-_KINDS = (*[_meaningful(_wrapped())] * 4, *[_meaningful(_TEXTS)] * 2, *_RAW)
-DERIVED_LOSSES = st.sampled_from(_KINDS).flatmap(lambda kind: kind)
+_MEANT = (_meaningful(_wrapped()), _meaningful(_wrapped()), _meaningful(_TEXTS))
+MEANT_LOSSES = st.sampled_from(_MEANT).flatmap(lambda kind: kind)
+"""Derived texts with names that mean something: nearly all are losses."""
+DERIVED_LOSSES = st.sampled_from([*_MEANT, *_MEANT, *_RAW]).flatmap(lambda kind: kind)
 """Texts that grammar/loss.lark derives: one in four as it is, the others with names that mean something."""

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from derived import DERIVED_LOSSES
+from derived import MEANT_LOSSES
 from fuzzing import LOSSES, in_time, inputs, mangle
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -116,8 +116,8 @@ def test_texts_that_parse() -> None:
 def test_what_the_grammar_derives() -> None:
     found: Counter[str] = Counter()
 
-    @inputs(0.015)
-    @given(DERIVED_LOSSES)
+    @inputs(0.012)
+    @given(MEANT_LOSSES)
     def derived(text: str) -> None:
         try:
             loss = parse_loss(text)
@@ -128,7 +128,7 @@ def test_what_the_grammar_derives() -> None:
 
     derived()
     emitted = [found[target] for target in TARGETS]
-    assert sum(emitted) >= found.total() / 3 and min(emitted) > found.total() / 50, found
+    assert sum(emitted) >= found.total() / 3 and min(emitted) > 0, found
 
 
 @inputs(0.01)

@@ -46,7 +46,7 @@ def check(text: str) -> Loss | None:
 def test_what_the_grammar_derives() -> None:
     kinds: Counter[str] = Counter()
 
-    @inputs(0.025)
+    @inputs(0.02)
     @given(DERIVED_LOSSES)
     def count(text: str) -> None:
         loss = check(text)
@@ -60,8 +60,8 @@ def test_what_the_grammar_derives() -> None:
     count()
     total = kinds["loss"] + kinds["error"]
     # else the fuzzing would be of the tokeniser alone, or of losses that nobody writes
-    assert kinds["loss"] >= total / 3 and kinds["large"] >= total / 6, kinds
-    assert min(kinds["error"], kinds["constants"], kinds["roles"]) > total / 50, kinds
+    assert kinds["loss"] >= total / 3 and kinds["large"] >= total / 8, kinds
+    assert min(kinds["error"], kinds["constants"], kinds["roles"]) > 0, kinds
 
 
 @inputs(0.63)
