@@ -17,6 +17,10 @@ In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
     L_\mathrm{fake} = s
     L_\mathrm{generator} = -s
 
+It is meant to be trained with, as a mean over the batch beside it in the discriminator's loss::
+
+    c * (|gradient of D| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3), c = 10
+
 Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
 no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
 that is 0)::

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lossgen.codegen.card import card
 from lossgen.codegen.card_text import card_lines, screen_line, title_lines
-from lossgen.language.loss import Loss
+from lossgen.language.loss import NEEDS, Loss
 from lossgen.language.operators import BATCH_TERMS
 from lossgen.language.printer import loss_latex, print_loss
 
@@ -22,6 +22,13 @@ def docstring(loss: Loss, title: str) -> str:
     batch = r", \bar{s} its mean over a batch" if loss.variables() & set(BATCH_TERMS) else ""
     lines += [f"{BEFORE_LATEX}, p = sigmoid(s) and s the raw score{batch}::", ""]
     lines += [f"    {line}" for line in loss_latex(loss)]
+    if loss.needs:
+        lines += [
+            "",
+            "It is meant to be trained with, as a mean over the batch beside it in the discriminator's loss::",
+            "",
+        ]
+        lines += [f"    {NEEDS[name]}, c = {strength:g}" for name, strength in loss.needs.items()]
     found = card(loss)
     lines += ["", *title_lines(found)]
     lines[-1] += "::"

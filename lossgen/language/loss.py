@@ -15,11 +15,12 @@ GENERATOR_REAL = "generator_real"
 MAX_NAME = 64
 
 NEEDS: Mapping[str, str] = {
-    "gradient_penalty": "lambda of lambda * (|gradient of D between images| - 1)^2 (Gulrajani et al. 2017, eq. 3)",
-    "r1": "gamma of gamma / 2 * |gradient of D at real images|^2 (Mescheder et al. 2018, eq. 9)",
-    "drift": "epsilon of epsilon * score^2 on real images (Karras et al. 2018, appendix A.1)",
+    "gradient_penalty": "c * (|gradient of D| - 1)^2 between real and generated images (Gulrajani et al. 2017, eq. 3)",
+    "r1": "c / 2 * |gradient of D|^2 at real images (Mescheder et al. 2018, eq. 9)",
+    "drift": "c * D^2 at real images (Karras et al. 2018, appendix A.1)",
 }
-"""Regularisers of the discriminator that a loss may ask for, and what the number beside each is."""
+"""Regularisers that a loss may ask for: what is added to the discriminator's loss, as a mean over the batch, c being
+the number beside the name."""
 
 
 @dataclass(frozen=True)
