@@ -3,6 +3,7 @@
 A comment says something if its first word is one of these three; any other is for people.
 """
 
+import difflib
 import math
 import re
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ _RESERVED = frozenset({*OPERATORS, *VARIABLES, CONST, ROLES_ALIAS, "constant", "
 
 _COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?!/)(?:\\.|[^/\\\n])*/|//(?P<comment>[^\n]*)')
 _SAYING = re.compile(r"\s*(?P<kind>weight|const|def)(?=\s|$)\s*(?P<rest>.*?)\s*$")
+_ALMOST = re.compile(r"\s*(?P<word>[A-Za-z]+)(?:\s*[:=])?\s+(?P<rest>.*?)\s*$")
 _WEIGHT = re.compile(r"(?P<name>\S+)\s+(?P<number>\S+)$")
 _CONST = re.compile(r"(?:(?P<terminal>_?[A-Z][_A-Z0-9]*)\s+)?(?P<name>\w+)\s*\((?P<numbers>[^()]*)\)$")
 _DEF = re.compile(r"(?P<name>\w+)\s*\((?P<parameters>[^()=]*)\)\s*=(?P<body>.*)$")
@@ -70,17 +72,38 @@ def read_comments(place: Place) -> Comments:
     """What the comments say.
 
     Raises:
-        LossSyntaxError: one that begins as if it said something does not.
+        LossSyntaxError: one that begins as if it said something does not, or one says something but for its first word.
     """
     found = Comments()
     for match in _COMMENTS.finditer(place.text):
         saying = _SAYING.match(match["comment"] or "")
-        if saying:
-            offset = match.start("comment")
+        offset = match.start("comment")
+        if not saying:
+            _refuse_almost(place, match["comment"] or "", offset)
+        else:
             read = {"weight": _read_weight, "const": _read_const, "def": _read_def}[saying["kind"]]
             kind = place.token(saying["kind"], offset + saying.start("kind"))
             read(place, found, kind, saying["rest"], offset + saying.start("rest"))
     return found
+
+
+def _refuse_almost(place: Place, comment: str, offset: int) -> None:
+    """Refuse a comment that would say something if its first word were spelt right: it would be without effect."""
+    almost = _ALMOST.match(comment)
+    if not almost:
+        return
+    weight, drawn = _WEIGHT.match(almost["rest"]), _CONST.match(almost["rest"])
+    shapes = {
+        "weight": weight is not None
+        and _number(weight["number"]) is not None
+        and re.search(rf"->\s*{re.escape(weight['name'])}(?!\w)", place.text) is not None,
+        "const": drawn is not None and drawn["name"] in DISTRIBUTIONS,
+        "def": _DEF.match(almost["rest"]) is not None,
+    }
+    meant = [kind for kind, shaped in shapes.items() if shaped]
+    for kind in difflib.get_close_matches(almost["word"].lower(), meant, n=1, cutoff=0.65):
+        word = place.token(almost["word"], offset + almost.start("word"))
+        raise place.error(f"almost a {kind}, and without effect", word, f"// {kind} and a blank, or another comment")
 
 
 def _read_weight(place: Place, found: Comments, kind: Token, rest: str, offset: int) -> None:

@@ -74,6 +74,13 @@ MISTAKES = [
     ('start: "s" -> score // «const» uniform(0, 1)', "no constant is drawn from this"),
     (OK + "// const C uniform(0, 1)\n// «const» uniform(0, 1)", "no constant is drawn from this"),
     (OK + "// const C choice(1)\n// const «C» choice(2)", "the distribution of C is said twice"),
+    # what would be without effect
+    (OK + "// «weigth» y_real 2", "almost a weight"),
+    (OK + "//«Weight» y_real 2", "almost a weight"),
+    (OK + "// «weight»: y_real 2", "almost a weight"),
+    (OK + "// «constant» uniform(0, 1)", "almost a const"),
+    (OK + "// «cosnt» C uniform(0, 1)", "almost a const"),
+    (MACRO + "// «define» m(x) = 2 * x", "almost a def"),
     # macros
     (MACRO + "// «def» m(x) is nothing", "not a macro"),
     (MACRO + "// def «relu»(x) = 2 * x", "'relu' has a meaning already"),
@@ -114,6 +121,13 @@ def test_a_mistake_is_said_with_its_place(marked: str, message: str, ends: str) 
     assert message in said[0]
     assert said[2].index("^") == 4 + min(column - 1, 59)
     assert said[1][said[2].index("^") :].startswith(word.rstrip())
+
+
+@pytest.mark.parametrize(
+    "comment", ["weights are 3", "eight of 9 hundred", "constants (of nature)", "define f by g(x) = 1"]
+)
+def test_comments_for_people_may_begin_alike(comment: str) -> None:
+    read_space(OK + f"// {comment}\n", "own", "own.lark")
 
 
 @settings(max_examples=150)
