@@ -78,6 +78,7 @@ def is_convex(gradient: Array) -> bool:
     return bool(np.all(np.diff(gradient) >= -CONVEX_NOISE * np.abs(gradient).max()))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is the screen's to say
 def properness(real: Array, fake: Array, grid: Array) -> Properness:
     """Compare the minimiser of the discriminator's loss with the share of real images, for each of ODDS.
 

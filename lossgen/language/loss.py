@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lossgen.errors import InputError
 from lossgen.language.expression import Expression
-from lossgen.language.operators import BATCH_TERMS
+from lossgen.language.operators import BATCH_TERMS, VARIABLES
 
 ROLES = ("real", "fake", "generator")
 GENERATOR_REAL = "generator_real"
@@ -58,8 +58,9 @@ class Loss:
         named = [(node.name, node.value) for e in self.expressions() for node in e.walk() if node.name]
         if len(set(named)) != len(dict(named)):
             raise ValueError("a constant's name stands for one value")
-        if not all(name.isascii() and name.isidentifier() and not keyword.iskeyword(name) for name, _ in named):
-            raise ValueError("a constant's name is an identifier")
+        names = {name for name, _ in named}
+        if names & set(VARIABLES) or not all(n.isascii() and n.isidentifier() and not keyword.iskeyword(n) for n in names):
+            raise ValueError("a constant's name is an identifier, and no variable's")
         if set(self.needs) - set(NEEDS):
             raise ValueError(f"a loss may need {', '.join(NEEDS)}")
 

@@ -291,5 +291,7 @@ def test_a_relativistic_loss_has_batch_terms_and_a_fourth_clause() -> None:
 def test_a_label_with_batch_terms_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="role form"):
         Loss("A", label=variable("mean_real"))
+    with pytest.raises(ValueError, match="no variable's"):
+        Loss("A", label=constant(1.0, "y_real"))
     with pytest.raises(ValueError, match="one value"):
         Loss("A", label=apply("add", constant(1.0, "a"), constant(2.0, "a")))
