@@ -59,7 +59,9 @@ class Loss:
         if len(set(named)) != len(dict(named)):
             raise ValueError("a constant's name stands for one value")
         names = {name for name, _ in named}
-        if names & set(VARIABLES) or not all(n.isascii() and n.isidentifier() and not keyword.iskeyword(n) for n in names):
+        if names & set(VARIABLES) or not all(
+            n.isascii() and n.isidentifier() and not keyword.iskeyword(n) for n in names
+        ):
             raise ValueError("a constant's name is an identifier, and no variable's")
         if set(self.needs) - set(NEEDS):
             raise ValueError(f"a loss may need {', '.join(NEEDS)}")
