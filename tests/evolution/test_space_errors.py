@@ -75,9 +75,9 @@ MISTAKES = [
     (OK + "// const C uniform(0, 1)\n// «const» uniform(0, 1)", "no constant is drawn from this"),
     (OK + "// const C choice(1)\n// const «C» choice(2)", "the distribution of C is said twice"),
     # what would be without effect
-    (OK + "// «weigth» y_real 2", "almost a weight"),
-    (OK + "//«Weight» y_real 2", "almost a weight"),
-    (OK + "// «weight»: y_real 2", "almost a weight"),
+    (OK + "// «weigth» score 2", "almost a weight"),
+    (OK + "//«Weight» score 2", "almost a weight"),
+    (OK + "// «weight»: score 2", "almost a weight"),
     (OK + "// «constant» uniform(0, 1)", "almost a const"),
     (OK + "// «cosnt» C uniform(0, 1)", "almost a const"),
     (MACRO + "// «define» m(x) = 2 * x", "almost a def"),
