@@ -32,7 +32,7 @@ def compile_(
     which has no gradients, to foo_numpy.py), any other is printed, unless -o says where. Without LOSS: all .loss files
     in ./generated.
     """
-    from lossgen.cli.outputs import check_output
+    from lossgen.cli.outputs import check_output, check_replaceable
     from lossgen.cli.screened import warn_of_rejection
     from lossgen.codegen.full_checks import full_checks
     from lossgen.codegen.load import load_argument
@@ -64,6 +64,8 @@ def compile_(
             elif path.read_bytes() != source.encode():
                 stale.append(str(path))
             continue
+        if path is not None and str(path) != "-":
+            check_replaceable(path)
         warn_of_rejection(loss, "emitted")
         verify(row, loss, source)
         if full:

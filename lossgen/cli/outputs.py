@@ -36,6 +36,14 @@ def check_folder(path: Path, flag: str) -> None:
         raise InputError(f"{flag} {path}: the folder {path.parent} {what}; make it first, or give another file")
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise InputError where a file stands that lossgen did not write: it may be somebody's only copy of something."""
+    from lossgen.codegen.docstring import MARKER
+
+    if path.is_file() and path.stat().st_size > 0 and MARKER not in path.read_text(encoding="utf-8", errors="replace"):
+        raise InputError(f"{path}: exists, and lossgen did not write it; move it away, or give another file with -o")
+
+
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()

@@ -124,3 +124,16 @@ def test_the_hint_about_a_minus_shows_ones_own_expression_where_it_helps(call: C
         code, _, err = call(*args)
         assert code == 2
         assert "minus" not in err
+
+
+def test_a_file_that_lossgen_did_not_write_is_not_replaced(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine.loss").write_text("loss Mine(score, y_real) = square(score - y_real)\n")
+    (tmp_path / "mine.py").write_text("print('by hand')\n")
+    for more in ([], ["-o", "mine.py"]):
+        code, _, err = call("compile", "mine.loss", *more)
+        assert code == 2
+        assert "mine.py: exists, and lossgen did not write it" in err
+    assert (tmp_path / "mine.py").read_text() == "print('by hand')\n"
+    (tmp_path / "mine.py").unlink()
+    assert call("compile", "mine.loss")[0] == 0
+    assert call("compile", "mine.loss")[0] == 0  # its own file is
