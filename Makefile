@@ -21,7 +21,7 @@ evolve: install
 	$(BIN)/lossgen evolve $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 # 100 000 texts, names and notes, other ones each time; the fuzz tests of `make test` take 3000, always the same.
 fuzz: install
