@@ -120,7 +120,10 @@ def test_known_forms_lie_in_the_space_that_says_so(space: str, text: str) -> Non
 
 @pytest.mark.parametrize(
     ("space", "name"),
-    [("ganetic", "bce"), *(("roles", name) for name in ("minimax", "hinge", "lsgan", "wasserstein", "non_saturating"))],
+    [
+        *(("ganetic", name) for name in ("bce", "ganetic", "lsgan_sigmoid")),
+        *(("roles", name) for name in ("minimax", "hinge", "logistic", "lsgan", "wasserstein", "non_saturating")),
+    ],
 )
 def test_losses_of_the_zoo_lie_in_the_space_that_says_so(space: str, name: str) -> None:
     loss = zoo(name)
