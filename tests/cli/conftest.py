@@ -1,8 +1,12 @@
-"""Settings of the tests that run commands, whole searches among them."""
+"""How the tests of the commands call them, and settings of those that run whole searches."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+from lossgen.cli import main
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -11,3 +15,25 @@ def no_compiler() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXX", "no-such-compiler")
         yield
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in an empty folder, `tmp_path`; gives its exit code, what it printed, and its messages."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOSSGEN_DATA", raising=False)
+
+    def run(*args: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run

@@ -1,7 +1,6 @@
 """Bad input of any kind ends in one clear line that says what, where and what to do: exit code 2, no traceback."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,29 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossgen.cli import main
-
 TOY = str(Path(__file__).parents[1] / "toy_runner.py")
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LOSSGEN_DATA", raising=False)
-
-    def run(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 def refused(result: tuple[int, str, str], *words: str, lines: int = 1) -> None:

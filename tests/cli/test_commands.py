@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossgen.cli import main
 from lossgen.codegen.load import load_argument, zoo_names
 from lossgen.evolution.run import find_run
 
@@ -21,18 +19,9 @@ Call = Callable[..., str]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
-    monkeypatch.chdir(tmp_path)
-
+def call(call: Callable[..., tuple[int, str, str]]) -> Call:
     def run(*args: str | Path, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
-        capfd.readouterr()
-        ended = 0
-        try:
-            main()
-        except SystemExit as end:
-            ended = int(end.code or 0)
-        out, err = capfd.readouterr()
+        ended, out, err = call(*args)
         assert ended == code, out + err
         return out
 

@@ -1,34 +1,14 @@
 """What compile and inspect refuse to write, before anything is computed, and what they warn of."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import lossgen.codegen.targets
-from lossgen.cli import main
 
 Call = Callable[..., tuple[int, str, str]]
 HINGE = "loss Wrong(score):\n  real: relu(1 + score)\n  fake: relu(1 - score)\n  generator: -score\n"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.mark.parametrize(
