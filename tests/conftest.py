@@ -1,12 +1,17 @@
 """Settings that all tests share."""
 
 import os
+import signal
 
 from hypothesis import settings
 
 # The kernel's calls are tiny here, and on a busy machine threads wait for each other, a hundred times as long. Numba
 # tells OpenMP, so this is torch's number of threads too.
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+# A shell's background job ignores Ctrl-C, and what it starts would too: tests of an interruption would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("lossgen", deadline=None, derandomize=True, database=None)
 settings.load_profile("lossgen")
