@@ -136,8 +136,13 @@ class _Text:
         self.edits.append((place, place, words))
 
     def _edited(self) -> str:
+        dropped = [(start, end) for start, end, words in self.edits if not words]
+
+        def stays(edit: tuple[int, int, str]) -> bool:
+            return not any(s <= edit[0] and edit[1] <= e and (s, e) != edit[:2] for s, e in dropped)
+
         text, before = self.text, len(self.text)
-        for start, end, words in sorted(self.edits, key=lambda edit: edit[:2], reverse=True):
+        for start, end, words in sorted(filter(stays, self.edits), key=lambda edit: edit[:2], reverse=True):
             assert end <= before
             text, before = text[:start] + words + text[end:], start
         return text
