@@ -249,7 +249,7 @@ def test_no_constants_name_is_more_than_a_name(name: str) -> None:
         return
     for target, source in sources.items():
         # a lambda of the file whose parameter would be called so is given another one
-    assert names_in(source) - known_names(target) <= {name, f"{name}_", "Named"}
+        assert names_in(source) - known_names(target) <= {name, f"{name}_", "Named"}
         assert name.isidentifier()
 
 
