@@ -4,10 +4,10 @@ import ast
 import builtins
 import keyword
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lossgen.codegen.statements import function, signature, wrapped
+from lossgen.codegen.statements import free_name, function, signature, wrapped
 from lossgen.errors import InputError
 from lossgen.language.emission import Dialect
 from lossgen.language.expression import Expression
@@ -189,7 +189,7 @@ def over_scales(part: Part, calls: Calls, width: int) -> str:
     """The text that applies a role's function to raw scores, or to lists of them; in four lines where it is long."""
     if part.is_plain:
         return f"{calls.over_scales}({part.name}, {OWN[part.name]})"
-    short = {score: _free(letter, part.constants) for score, letter in (("real_score", "r"), ("fake_score", "f"))}
+    short = {score: free_name(letter, part.constants) for score, letter in (("real_score", "r"), ("fake_score", "f"))}
     means = tuple(calls.mean.format(short[_MEANS[name]]) for name in part.means)
     letters = ", ".join(short[score] for score in part.scores)
     inner = f"lambda {letters}: {part.called(short[OWN[part.name]], means, calls.constant)}"
@@ -197,10 +197,6 @@ def over_scales(part: Part, calls: Calls, width: int) -> str:
     if len(text) <= width:
         return text
     return f"{calls.over_scales}(\n    {inner},\n    {', '.join(part.scores)},\n)"
-
-
-def _free(name: str, taken: Container[str]) -> str:
-    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def guards(functions: str, divisor: str) -> list[str]:

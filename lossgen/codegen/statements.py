@@ -82,7 +82,7 @@ def function(
         found = []
         for node in common:
             if node != expression:
-                name = _free("y_pred" if node == PROBABILITY else f"t{len(named)}", constants)
+                name = free_name("y_pred" if node == PROBABILITY else f"t{len(named)}", constants)
                 found.append((node, f"    {name} = {code(node).text}"))
                 named[node] = Code(name)
         result = code(expression).text
@@ -109,7 +109,7 @@ def _guards_named_once(dialect: Dialect, lines: list[str], names: Sequence[str],
             found = re.compile(rf"(?<![\w.]){re.escape(guarded)}")
             if sum(len(found.findall(line)) for line in lines) < 2:
                 continue
-            new = _free(f"t{len(names) + len(lines)}", taken)  # as nothing else here is called
+            new = free_name(f"t{len(names) + len(lines)}", taken)  # as nothing else here is called
             first = next(i for i, line in enumerate(lines) if found.search(line))
             replaced = [found.sub(new, line) for line in lines[first:]]
             lines = [*lines[:first], f"    {new} = {guarded}", *replaced]
@@ -119,13 +119,13 @@ def _guards_named_once(dialect: Dialect, lines: list[str], names: Sequence[str],
 def _numbered(lines: list[str], taken: Container[str]) -> list[str]:
     """The lines with the names t0, t1, … in the order in which they are given."""
     given = [found[1] for line in lines if (found := re.match(r" +(t\d+_*) = ", line))]
-    new = {name: _free(f"t{number}", taken) for number, name in enumerate(given)}
+    new = {name: free_name(f"t{number}", taken) for number, name in enumerate(given)}
     return [re.sub(r"\bt\d+_*\b", lambda found: new.get(found[0], found[0]), line) for line in lines]
 
 
-def _free(name: str, taken: Container[str]) -> str:
+def free_name(name: str, taken: Container[str]) -> str:
     """The name, or where a constant has it another one."""
-    return name if name not in taken else _free(f"{name}_", taken)
+    return name if name not in taken else free_name(f"{name}_", taken)
 
 
 def _plain(dialect: Dialect, intervals: Mapping[Expression, Interval]) -> set[Expression]:
