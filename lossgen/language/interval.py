@@ -23,10 +23,6 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.lo <= value <= self.hi
 
-    @property
-    def bounded(self) -> bool:
-        return math.isfinite(self.lo) and math.isfinite(self.hi)
-
 
 REALS = Interval(-INF, INF)
 

@@ -140,7 +140,6 @@ def test_domains_of_variables_and_their_replacement() -> None:
     y_pred, score = variable("y_pred"), variable("score")
     assert enclose(y_pred) == VARIABLES["y_pred"].domain == Interval(0.0, 1.0)
     assert enclose(score) == REALS
-    assert not REALS.bounded
     assert enclose(apply("sub", constant(1.0), y_pred)) == Interval(0.0, 1.0)
     assert enclose(apply("square", score), {"score": Interval(-2.0, 1.0)}) == Interval(0.0, 4.0)
     assert enclose(apply("add", score, y_pred), {"score": Interval(-2.0, 1.0)}) == Interval(-2.0, 2.0)
