@@ -132,6 +132,9 @@ class Runner(Protocol):
         options: pydantic model class; its fields become command-line flags.
         objectives: metric name to direction, known after `prepare`; the first is the fitness.
         scale_free: whether a positive factor on the loss changes nothing (Adam, and no other term beside it).
+
+    A runner may also have `counts_steps`: False where the length of a training does not depend on the budget's steps,
+    so that its price cannot be told from a few short ones.
     """
 
     options: "type[BaseModel]"

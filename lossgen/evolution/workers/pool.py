@@ -35,6 +35,7 @@ class Ready:
     scale_free: bool
     protocol: dict[str, Any]
     notes: list[str]
+    counts_steps: bool = True
 
 
 @dataclass
@@ -54,7 +55,8 @@ class Pool:
     Args:
         assignment: what each worker is started for.
         count: number of workers.
-        logs: folder for what workers and runners print, a file a worker.
+        logs: folder for what workers and runners print, a file a worker. Runners find it in the environment as
+            LOSSGEN_LOGS, and their worker's number (0, 1, …) as LOSSGEN_WORKER.
     """
 
     def __init__(self, assignment: Assignment, count: int, logs: Path) -> None:
@@ -188,6 +190,7 @@ class Pool:
             if sys.platform == "win32"
             else {"start_new_session": True}  # Ctrl-C is the driver's business
         )
+        own = {"LOSSGEN_WORKER": str(number), "LOSSGEN_LOGS": str(self.logs.resolve())}
         with (self.logs / f"worker-{number}.log").open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lossgen.evolution.workers.process"],
@@ -196,7 +199,7 @@ class Pool:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **ONE_THREAD},
+                env={**os.environ, **ONE_THREAD, **own},
                 **own_group,
             )
         worker = _Worker(number, process)
@@ -230,7 +233,13 @@ class Pool:
             if message["event"] == "error":
                 raise self._error(worker, message)
             worker.ready = True
-            return Ready(message["objectives"], message["scale_free"], message["protocol"], message["notes"])
+            return Ready(
+                message["objectives"],
+                message["scale_free"],
+                message["protocol"],
+                message["notes"],
+                message["counts_steps"],
+            )
 
     def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:
         if message["input"]:

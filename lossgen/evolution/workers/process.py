@@ -77,6 +77,7 @@ def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
             "scale_free": runner.scale_free,
             "protocol": dict(preparation.protocol),
             "notes": list(preparation.notes),
+            "counts_steps": bool(getattr(runner, "counts_steps", True)),
         },
     )
     return runner
