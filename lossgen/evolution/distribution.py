@@ -40,6 +40,17 @@ class Distribution:
         low, high = self._bounds
         return low <= value <= high
 
+    @property
+    def scale(self) -> float:
+        """How far its constants are apart: the standard deviation of normal and uniform; of lognormal that of its
+        logarithm, no more than 1, times the median; of listed values 0."""
+        if self.name == "choice":
+            return 0.0
+        first, second = self.parameters
+        if self.name == "uniform":
+            return (second - first) / math.sqrt(12.0)
+        return second if self.name == "normal" else math.exp(first) * min(second, 1.0)
+
     def sample(self, rng: np.random.Generator) -> float:
         if self.name == "choice":
             return float(rng.choice(self.parameters))

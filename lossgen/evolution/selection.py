@@ -17,7 +17,7 @@ Select = Callable[[Objectives, int], list[int]]
 def select(objectives: Objectives, count: int) -> list[int]:
     """Indices of the `count` rows that stay, the most preferred first.
 
-    The fittest comes first, whatever its crowding; then lower ranks, within a rank the less crowded, then lower indices.
+    The fittest comes first, whatever its crowding; then those of lower rank, within a rank the less crowded.
 
     Raises:
         ValueError: an objective is NaN.

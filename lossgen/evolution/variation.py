@@ -4,17 +4,22 @@ Every function takes derivations and gives a derivation of the same space; none 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.evolution.distribution import Distribution
 from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, Derivation, Space
 from lossgen.language import expression as language
 
 NEW_DEPTH = 4
 ATTEMPTS = 10
 FRESH_ATTEMPTS = 100
+FACTOR = 0.4
+"""Standard deviation of the logarithm of a factor on a constant."""
+STEP = 0.3
+"""Standard deviation of a step that a constant takes, as a part of its distribution's scale."""
 
 Path = tuple[int, ...]
 
@@ -39,14 +44,14 @@ def random_individual(space: Space, rng: np.random.Generator) -> Derivation:
 def crossover(space: Space, a: Derivation, b: Derivation, rng: np.random.Generator) -> Derivation:
     """`a` with one of its parts replaced by a part of `b` of the same type (Koza 1992; Montana 1995 for types)."""
     path, part = _pick(a, rng)
-    donors = [node for _, node in _nodes(b) if node.type == part.type]
-    return _replace(a, path, donors[int(rng.integers(len(donors)))]) if donors else a
+    donors = [node for _, node in parts(b) if node.type == part.type]
+    return replaced(a, path, donors[int(rng.integers(len(donors)))]) if donors else a
 
 
 def mutate_subtree(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
     """One part replaced by a new one."""
     path, part = _pick(a, rng)
-    return _replace(a, path, space.sample(part.type, rng, int(rng.integers(1, NEW_DEPTH + 1))))
+    return replaced(a, path, space.sample(part.type, rng, int(rng.integers(1, NEW_DEPTH + 1))))
 
 
 def mutate_point(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
@@ -58,70 +63,94 @@ def mutate_point(space: Space, a: Derivation, rng: np.random.Generator) -> Deriv
         return a
     chosen = others[int(rng.integers(len(others)))]
     value = chosen.constant.sample(rng) if chosen.constant else 0.0
-    return _replace(a, path, Derivation(part.type, chosen.alias, part.operands, value, chosen.macro))
+    return replaced(a, path, Derivation(part.type, chosen.alias, part.operands, value, chosen.macro))
 
 
 def mutate_constant(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
-    """One constant scaled by a log-normal factor, within its bounds, or drawn anew where the space lists its values."""
-    constants = [(path, node) for path, node in _nodes(a) if node.alias == CONST]
+    """One constant scaled by a log-normal factor or moved by a Gaussian step, or drawn anew from a list of values.
+
+    A factor suits constants of any magnitude; a step alone moves 0, or changes a sign. Both stay in the support: a step
+    that would make a positive constant negative is reflected at 0.
+    """
+    constants = [(path, node) for path, node in parts(a) if node.alias == CONST]
     if not constants:
         return a
     path, node = constants[int(rng.integers(len(constants)))]
-    drawn = max(space.constants_of(node.type), key=lambda distribution: distribution.holds(node.value))
+    drawn = distribution_of(space, node)
     if drawn.name == "choice":
         value = drawn.sample(rng)
+    elif rng.random() < 0.5:
+        value = drawn.nearest(node.value * float(rng.lognormal(0.0, FACTOR)))
     else:
-        value = drawn.nearest(node.value * float(rng.lognormal(0.0, 0.4)))
-    return _replace(a, path, Derivation(node.type, CONST, (), value))
+        moved = node.value + STEP * drawn.scale * float(rng.standard_normal())
+        value = drawn.nearest(abs(moved) if drawn.name == "lognormal" else moved)
+    return replaced(a, path, dataclasses.replace(node, value=value))
 
 
 def hoist(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
     """One part replaced by a smaller part of itself, of the same type."""
     path, part = _pick(a, rng)
-    inner = [node for below, node in _nodes(part) if below and node.type == part.type]
-    return _replace(a, path, inner[int(rng.integers(len(inner)))]) if inner else a
+    inner = [node for below, node in parts(part) if below and node.type == part.type]
+    return replaced(a, path, inner[int(rng.integers(len(inner)))]) if inner else a
 
 
 Mutation = Callable[[Space, Derivation, np.random.Generator], Derivation]
-MUTATIONS: tuple[tuple[str, Mutation, float], ...] = (
+MUTATIONS: Sequence[tuple[str, Mutation, float]] = (
     ("subtree", mutate_subtree, 0.35),
     ("point", mutate_point, 0.25),
     ("constant", mutate_constant, 0.25),
     ("hoist", hoist, 0.15),
 )
+"""Names, functions and weights."""
 CROSSOVER_RATE = 0.4
+Vary = Callable[[Space, Derivation, Derivation, np.random.Generator], tuple[Derivation, str]]
+"""From two parents, a child of the same space and how it came: "crossover" of both, "fresh" of none, else of the first.
+"""
 
 
-def vary(space: Space, a: Derivation, b: Derivation, rng: np.random.Generator) -> tuple[Derivation, str]:
+def vary(
+    space: Space,
+    a: Derivation,
+    b: Derivation,
+    rng: np.random.Generator,
+    mutations: Sequence[tuple[str, Mutation, float]] = MUTATIONS,
+) -> tuple[Derivation, str]:
     """A child of `a` (and of `b`, in a crossover) that differs from `a` and is within the limits, and how it came."""
     for _ in range(ATTEMPTS):
         if rng.random() < CROSSOVER_RATE:
             child, how = crossover(space, a, b, rng), "crossover"
         else:
-            weights = np.array([weight for _, _, weight in MUTATIONS])
-            how, mutate, _ = MUTATIONS[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))]
+            weights = np.array([weight for _, _, weight in mutations])
+            how, mutate, _ = mutations[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))]
             child = mutate(space, a, rng)
         if child != a and child.size <= MAX_SIZE and child.depth <= MAX_DEPTH:
             return child, how
     return random_individual(space, rng), "fresh"
 
 
-def _nodes(root: Derivation, path: Path = ()) -> Iterator[tuple[Path, Derivation]]:
+def distribution_of(space: Space, node: Derivation) -> Distribution:
+    """How a constant is drawn where it stands; of several ways the first that may have given it."""
+    return max(space.constants_of(node.type), key=lambda distribution: distribution.holds(node.value))
+
+
+def parts(root: Derivation, path: Path = ()) -> Iterator[tuple[Path, Derivation]]:
+    """The derivation and all below it, each with the operand numbers that lead to it."""
     yield path, root
     for i, operand in enumerate(root.operands):
-        yield from _nodes(operand, (*path, i))
+        yield from parts(operand, (*path, i))
 
 
 def _pick(root: Derivation, rng: np.random.Generator) -> tuple[Path, Derivation]:
     """A node, operators nine times as likely as leaves (Koza 1992)."""
-    nodes = list(_nodes(root))
+    nodes = list(parts(root))
     weights = np.array([0.9 if node.operands else 0.1 for _, node in nodes])
     return nodes[int(rng.choice(len(nodes), p=weights / weights.sum()))]
 
 
-def _replace(root: Derivation, path: Path, part: Derivation) -> Derivation:
+def replaced(root: Derivation, path: Path, part: Derivation) -> Derivation:
+    """`root` with `part` at a path."""
     if not path:
         return dataclasses.replace(part, type=root.type)
     i, rest = path[0], path[1:]
-    operands = (*root.operands[:i], _replace(root.operands[i], rest, part), *root.operands[i + 1 :])
+    operands = (*root.operands[:i], replaced(root.operands[i], rest, part), *root.operands[i + 1 :])
     return dataclasses.replace(root, operands=operands)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lossgen.errors import InputError
 from lossgen.evolution.space import CONST, MAX_DEPTH, MAX_SIZE, Derivation, Space
 from lossgen.evolution.space_reader import find_space, read_space
-from lossgen.evolution.variation import MUTATIONS, crossover, mutate_constant, random_individual, vary
+from lossgen.evolution.variation import FACTOR, MUTATIONS, STEP, crossover, mutate_constant, random_individual, vary
 from lossgen.language import expression as language
 from lossgen.language.expression import apply, constant
 from lossgen.language.loss import Loss
@@ -128,6 +128,37 @@ def test_a_mutated_constant_stays_in_its_support(drawn: str, seed: int) -> None:
         assert SUPPORTS[drawn](individual.operands[0].value)
         assert space.derive(individual.loss("Drawn")).operands[0].value == individual.operands[0].value
         individual = mutate_constant(space, individual, rng)
+
+
+def constants_bred(drawn: str, value: float, count: int = 3000) -> np.ndarray:
+    space = read_space(f'start: "m" c -> neg\nc: C -> const\nC: /x/\n// const {drawn}', "drawn", "drawn.lark")
+    individual = space.derive(Loss("Bred", label=apply("neg", constant(value))))
+    rng = np.random.default_rng(0)
+    return np.array([mutate_constant(space, individual, rng).operands[0].value for _ in range(count)])
+
+
+@pytest.mark.parametrize("drawn", ["normal(1, 2)", "uniform(-2, 4)"])
+def test_zero_moves_by_steps_that_fit_its_distribution(drawn: str) -> None:
+    bred = constants_bred(drawn, 0.0)
+    moved = bred[bred != 0.0]
+    assert len(moved) / len(bred) == pytest.approx(0.5, abs=0.04)  # the others were scaled
+    width = 2.0 if drawn.startswith("normal") else 6.0 / math.sqrt(12.0)
+    assert moved.std() == pytest.approx(STEP * width, rel=0.06)
+    assert moved.mean() == pytest.approx(0.0, abs=0.1 * width)
+
+
+def test_a_step_may_change_a_sign_where_the_space_has_both() -> None:
+    assert np.mean(constants_bred("normal(0, 1)", 0.1) < 0.0) == pytest.approx(0.5 * 0.369, abs=0.03)
+    bred = constants_bred("lognormal(0, 1)", 0.1)
+    assert bred.min() > 1e-5  # reflected, not left at the edge of the support
+    assert np.mean(bred > 0.3) == pytest.approx(0.5 * (0.2525 + 0.0912 + 0.003), abs=0.03)
+
+
+def test_half_of_the_mutated_are_scaled_whatever_their_magnitude() -> None:
+    bred = constants_bred("normal(0, 1)", 1e6)
+    ratios = np.log(bred / 1e6)
+    assert np.mean(np.abs(ratios) > 1e-4) == pytest.approx(0.5, abs=0.04)
+    assert ratios[np.abs(ratios) > 1e-4].std() == pytest.approx(FACTOR, rel=0.06)
 
 
 @pytest.mark.parametrize(("drawn", "outside"), [("uniform(-2, 2)", 2.1), ("lognormal(0, 1)", -1), ("choice(3, 5)", 4)])
