@@ -16,7 +16,7 @@ from lossgen.evolution.archive import Archive
 from lossgen.evolution.config import RunConfig, read_config, write_config
 
 RUNS = Path("runs")
-CONFIG, ARCHIVE, LOCK = "run.toml", "archive.sqlite", ".lock"
+CONFIG, ARCHIVE, LOCK, LOGS = "run.toml", "archive.sqlite", ".lock", "logs"
 PACKAGES = ("lossgen", "torch", "torchvision", "numpy", "numba", "sympy", "lark")
 
 
@@ -43,6 +43,8 @@ class Run:
         archive = self.archive
         config = self.config.model_dump(exclude_none=True, exclude={"timeout", "space_text"})
         config["data"].pop("root", None)
+        if config["runner"] == "command":
+            config["options"].pop("folder", None)
         config["runner"] = Path(config["runner"]).stem
         config["data"]["name"] = Path(config["data"]["name"]).name
         return {
@@ -87,7 +89,8 @@ def versions() -> dict[str, str]:
 def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
     """Make the folder of a new run and open it.
 
-    Where the run is refused before anything was trained, what was made is taken away again.
+    Where the run is refused before anything was trained, what was made is taken away again, but for the logs of
+    trainings that failed.
 
     Raises:
         InputError: the folder holds something already, cannot be written, or another process has it.
@@ -119,17 +122,19 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
 def _refuse_occupied(path: Path) -> None:
     if (path / CONFIG).exists():
         raise InputError(f"--out {path}: holds a run already; go on with `--resume {path}`, or choose another")
-    if any(entry.name != LOCK for entry in path.iterdir()):
+    if any(entry.name not in (LOCK, LOGS) for entry in path.iterdir()):
         raise InputError(f"--out {path}: is not empty; give a new or an empty folder")
 
 
 def _clear(path: Path, made: bool) -> None:
+    """Take away what a refused run has made, but for the logs that trainings left: they say what is wrong."""
+    left = [log for log in (path / LOGS).glob("*.log") if not log.name.startswith("worker-")]
     for entry in path.iterdir():
-        if entry.is_dir():
+        if entry.is_dir() and not (left and entry.name == LOGS):
             shutil.rmtree(entry, ignore_errors=True)
-        else:
+        elif not entry.is_dir():
             entry.unlink(missing_ok=True)
-    if made:
+    if made and not left:
         path.rmdir()
 
 
