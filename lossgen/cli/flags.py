@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lossgen.errors import InputError
+from lossgen.resources import resource_dir
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
@@ -17,8 +18,15 @@ SETTINGS: dict[str, Any] = {
 Command = Callable[..., Any]
 
 
+OF_COMMANDS = ("command", "metric")
+"""The options of the command runner that are flags always."""
+
+
 class RunnerCommand(click.Command):
-    """A command that has the options of the runner which --runner names as flags of its own."""
+    """A command that has the options of the runner which --runner names as flags of its own.
+
+    `--command` stands for `--runner command`.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,8 +37,35 @@ class RunnerCommand(click.Command):
     ) -> click.Context:
         self.params = list(self.own)
         if _given(args, "--resume") is None:  # a run that goes on has its options already
-            self.params += _runner_flags(_given(args, "--runner") or "dcgan", self.own)
-        return super().make_context(info_name, args, parent, **extra)
+            usual = "dcgan" if _given(args, "--command") is None else "command"
+            self.params += _runner_flags(_given(args, "--runner") or usual, self.own)
+        ctx = super().make_context(info_name, args, parent, **extra)
+        if not ctx.resilient_parsing and ctx.params["resume"] is None:
+            _settle_command(ctx)
+        return ctx
+
+
+def _settle_command(ctx: click.Context) -> None:
+    """Let --command choose its runner, and refuse what has no meaning beside it."""
+    given = [
+        param
+        for param in ctx.command.params
+        if param.name and ctx.get_parameter_source(param.name) == click.core.ParameterSource.COMMANDLINE
+    ]
+    names = {param.name for param in given}
+    runner, command = ctx.params["runner"], ctx.params["command"]
+    if command is None and runner != "command":
+        if "metric" in names:
+            raise InputError("--metric: says where a --command writes its result; give one, or leave --metric out")
+        return
+    if "runner" in names and runner != "command":
+        raise InputError(f"--command: is a runner of its own; leave out --runner {runner}, or --command")
+    data = [param.opts[0] for param in given if param.name in DATA_FLAGS]
+    if data:
+        raise InputError(f"--command: brings its own data; leave out {', '.join(data)}")
+    if "steps" in names and "{steps}" not in (command or ""):
+        raise InputError("--steps: the command has no {steps} that would tell it; add it, or leave --steps out")
+    ctx.params |= {"runner": "command", "data": "own"}
 
 
 def _given(args: Sequence[str], flag: str) -> str | None:
@@ -46,9 +81,12 @@ def _runner_flags(name: str, params: Sequence[click.Parameter]) -> list[click.Op
     from lossgen.runner import find_runner
 
     found = find_runner(name)
+    shipped = found.path == resource_dir("runners") / "command.py"
     taken = {param.name for param in params}
     flags = []
     for field, info in found.cls.options.model_fields.items():
+        if shipped and field in OF_COMMANDS:
+            continue
         if field in taken:
             raise InputError(f"runner {found.path}: its option {field} clashes with lossgen's own flag; rename it")
         default = info.get_default(call_default_factory=True)
@@ -86,6 +124,7 @@ def together(options: Sequence[Command]) -> Callable[[Command], Command]:
     return decorate
 
 
+DATA_FLAGS = frozenset({"data", "data_dir", "image_size", "fit", "download"})
 DATA_OPTIONS = together(
     [
         click.option("--data", default="digits", help="Data set: a name, an .npz file, or a folder of images."),
@@ -104,6 +143,19 @@ DATA_OPTIONS = together(
 RUN_OPTIONS = together(
     [
         click.option("--runner", default="dcgan", help="Benchmark: a name, a .py file, or an entry point."),
+        click.option(
+            "--command",
+            metavar="TEXT",
+            help="Train by this command instead: 'python train.py --loss {loss_file} --seed {seed} --steps {steps} "
+            "--out {out}'. It runs without a shell; {loss_file} and {out} are needed, {name} and {resume} can be had. "
+            "With it, --help shows more.",
+        ),
+        click.option(
+            "--metric",
+            metavar="PATH:KEY",
+            help="What the command is judged by: '{out}/metrics.json:fid', or a .csv file and its column. Minimised, "
+            "unless :max stands behind it.",
+        ),
         click.option("--steps", type=click.IntRange(min=1), help="Generator updates of a training. [default: 1500]"),
         click.option("--seed", type=click.IntRange(min=0), default=0, help="The run's seed."),
         click.option("--workers", type=click.IntRange(min=1), help="Worker processes; else one a core."),
