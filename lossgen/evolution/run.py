@@ -128,13 +128,15 @@ def _refuse_occupied(path: Path) -> None:
 
 def _clear(path: Path, made: bool) -> None:
     """Take away what a refused run has made, but for the logs that trainings left: they say what is wrong."""
-    left = [log for log in (path / LOGS).glob("*.log") if not log.name.startswith("worker-")]
+    for log in (path / LOGS).glob("worker-*.log"):
+        log.unlink()
+    kept = any(path.glob(f"{LOGS}/*"))
     for entry in path.iterdir():
-        if entry.is_dir() and not (left and entry.name == LOGS):
-            shutil.rmtree(entry, ignore_errors=True)
-        elif not entry.is_dir():
+        if not entry.is_dir():
             entry.unlink(missing_ok=True)
-    if made and not left:
+        elif entry.name != LOGS or not kept:
+            shutil.rmtree(entry, ignore_errors=True)
+    if made and not kept:
         path.rmdir()
 
 
