@@ -53,6 +53,14 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def proportion_interval(successes: int, n: int) -> tuple[float, float]:
+    """95 % Wilson interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def mann_whitney(a: Sequence[float], b: Sequence[float]) -> float:
     """Two-sided p-value of the Mann–Whitney U test (exact for small samples without ties).
 

@@ -30,7 +30,15 @@ LASTING = frozenset({"resume", "workers", "generated"})
 @DATA_OPTIONS
 @click.option("--space", default="ganetic", help="Search space: a name, or a .lark file.")
 @click.option("--population", type=click.IntRange(min=1), help="Candidates trained a generation. [default: 16]")
-@click.option("--generations", type=click.IntRange(min=1), help="Generations. [default: 7]")
+@click.option("--generations", type=click.IntRange(min=1), help="Generations. [default: 6]")
+@click.option("--max-trainings", type=click.IntRange(min=1), help="GANs that the run may train, verification included.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Generator updates of the run, verification included.")
+@click.option("--max-candidates", type=click.IntRange(min=1), help="Losses that the search may propose.")
+@click.option(
+    "--polish", type=click.IntRange(min=0), help="Trainings of the best loss's constants. [default: 16 or less]"
+)
+@click.option("--audit", type=click.IntRange(min=0), help="Rejected losses to train all the same. [default: 8 or less]")
+@click.option("--cache", is_flag=True, help="Use and keep outcomes across runs; the record is then not reproducible.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds that each candidate is trained on.")
 @click.option("--verify-seeds", type=click.IntRange(min=2), default=6, help="Fresh seeds of the verification.")
 @click.option("--seed-loss", "seed_losses", multiple=True, metavar="LOSS", help="Start from this loss, too.")
@@ -53,10 +61,14 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
     _check_writable(generated)
     with _open(ctx, flags, "evolve") as opened:
         discovery = discover(opened.session, generated)
-        written = write_discovery(opened.run, discovery)
+        with opened.session.clock.phase("report"):
+            written = write_discovery(opened.run, discovery)
+        opened.session.save_profile()
         opened.view.close()
         for part in discovery_lines(opened.run, discovery, written):
             opened.console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
+    if opened.session.stopped:
+        ctx.exit(130)
 
 
 @click.command(cls=RunnerCommand, context_settings=SETTINGS)
@@ -79,10 +91,14 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
 
     with _open(ctx, flags, "compare") as opened:
         comparison = compare_losses(opened.session)
-        written = write_comparison(opened.run, comparison)
+        with opened.session.clock.phase("report"):
+            written = write_comparison(opened.run, comparison)
+        opened.session.save_profile()
         opened.view.close()
         for part in comparison_lines(opened.run, comparison, written):
             opened.console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
+    if opened.session.stopped:
+        ctx.exit(130)
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,7 @@ def _open(ctx: click.Context, flags: dict[str, Any], kind: str) -> Iterator[_Ope
     import joblib
 
     from lossgen.evolution.discover import resolve, session_of
+    from lossgen.evolution.interrupt import ctrl_c_stops
     from lossgen.evolution.run import create_run, open_run
     from lossgen.report.live import LiveView, PlainView, console_for
 
@@ -122,7 +139,7 @@ def _open(ctx: click.Context, flags: dict[str, Any], kind: str) -> Iterator[_Ope
         view = LiveView(console) if console.is_terminal else PlainView(console)
         view.say(f"Run {run.path}")
         try:
-            with session_of(run, workers, view) as session:
+            with session_of(run, workers, view) as session, ctrl_c_stops(session):
                 yield _Opened(run, session, view, console)
         except KeyboardInterrupt:
             view.close()

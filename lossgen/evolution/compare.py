@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lossgen.evolution.session import Entry, Session
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.session import Session
 from lossgen.language.loss import Loss
 from lossgen.language.printer import format_constant, print_loss
 from lossgen.runner import Direction, Outcome

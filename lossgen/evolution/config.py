@@ -13,7 +13,7 @@ from lossgen.runner import Fit
 SCHEMA = 1
 BASELINES = ("bce", "lsgan", "hinge", "ganetic")
 
-POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 7, 1500, 6, 2
+POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 6, 1500, 6, 2
 
 
 class DataConfig(BaseModel):
@@ -30,11 +30,16 @@ class DataConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """Configuration of a search or a comparison. `steps` and `generations` None are planned when the run starts."""
+    """Configuration of a run.
+
+    `steps`, `generations`, `polish` and `audit` None are planned when the run starts. The limits count the run's
+    trainings and their steps, verification included, and the search's proposals. `select` and `vary` name functions
+    that were given from Python; the command line cannot go on with a run that has them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["evolve", "compare"]
+    kind: Literal["evolve", "compare", "ask"]
     runner: str = "dcgan"
     runner_digest: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -46,6 +51,14 @@ class RunConfig(BaseModel):
     steps: int | None = Field(None, ge=1)
     seeds: int = Field(1, ge=1)
     verify_seeds: int = Field(VERIFY_SEEDS, ge=2)
+    polish: int | None = Field(None, ge=0)
+    audit: int | None = Field(None, ge=0)
+    max_trainings: int | None = Field(None, ge=1)
+    max_candidates: int | None = Field(None, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    cache: bool = False
+    select: str = ""
+    vary: str = ""
     seed: int = Field(0, ge=0)
     device: str = "cpu"
     seed_losses: list[str] = Field(default_factory=list)

@@ -1,5 +1,6 @@
 """The main job: search, name one champion, simplify it, verify it on fresh seeds, hand over its source."""
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,21 +11,25 @@ from typing import Any
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
+from lossgen.evolution.audit import audit
+from lossgen.evolution.clock import Clock
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
-from lossgen.evolution.engine import Engine
+from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.finalists import choose_finalists
 from lossgen.evolution.run import Run, versions
-from lossgen.evolution.session import Entry, Session
-from lossgen.evolution.space_reader import find_space, read_space
+from lossgen.evolution.search import Search, engine_of
+from lossgen.evolution.selection import Select, select
+from lossgen.evolution.session import Session
+from lossgen.evolution.space_reader import find_space
+from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import write_text
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss
-from lossgen.language.parser import parse_loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import find_runner
 
@@ -104,68 +109,78 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
         run.archive.set_meta("reproducible", False)
     run.archive.set_meta("versions", began or versions())
     assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
+    clock = Clock(run.archive.meta("profile", {}))
     with Pool(assignment, workers, run.path / "logs") as pool:
         listener.preparing("loading the data and what judges the results")
-        ready = pool.start()
+        with clock.phase("start"):
+            ready = pool.start()
         known = run.archive.meta("protocol")
         if known is not None and known != ready.protocol:
             changed = ", ".join(sorted(k for k in {*known, *ready.protocol} if known.get(k) != ready.protocol.get(k)))
             raise InputError(f"run {run.path}: its {changed} changed since it began; restore it, or start a new run")
         run.archive.set_meta("protocol", ready.protocol)
         run.archive.set_meta("objectives", ready.objectives)
-        yield Session(run, pool, ready, listener)
+        yield Session(run, pool, ready, listener, clock)
 
 
-def discover(session: Session, generated: Path) -> Discovery:
-    """Search, choose, verify.
+def discover(session: Session, generated: Path, select: Select = select, vary: Vary = vary) -> Discovery:
+    """Search, choose, verify. A run that is stopped on the way verifies what there is, and says that it is interim.
 
     Args:
         generated: folder that the champion's module is written to; a file of the same loss is left as it is.
-    """
-    run, listener = session.run, session.listener
-    config, archive = run.config, run.archive
-    baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
-    space = read_space(config.space_text, config.space, config.space)
-    engine = Engine(session, space, [parse_loss(text) for text in config.seed_losses])
-    plan = session.plan(_timing(session, baselines[0]), True, 1 + len(baselines) + RUNNERS_UP, config.verify_seeds)
-    listener.planned(plan)
-    engine.run(archive.meta("generations"), plan.steps, plan.verify_trainings)
-    archive.set_meta("searched", True)
+        select, vary: see `Engine`.
 
-    finalists = choose_finalists(session, engine.ranking(), baselines)
+    Raises:
+        KeyboardInterrupt: the run was stopped before there was anything to verify.
+    """
+    run, archive = session.run, session.run.archive
+    verify_seeds = run.config.verify_seeds
+    archive.set_meta("result", None)  # of an interrupted run
+    archive.set_meta("interim", False)
+    baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
+    engine = engine_of(session, select, vary)
+    plan = session.plan(baselines[0], (1 + len(baselines) + RUNNERS_UP) * verify_seeds)
+    session.listener.planned(plan)
+    Search(session, engine, plan).run()
+    audit(session, engine.trained, plan)
+    interim = session.take_stop()
+    if interim and not engine.ranking():
+        raise KeyboardInterrupt
+    if not interim:
+        archive.set_meta("searched", True)
+
+    with session.clock.phase("simplify"):
+        finalists = choose_finalists(session, engine.ranking(), baselines)
     contestants = list(finalists)
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
-    comparison = compare(session, "verify", contestants, config.verify_seeds, plan.steps)
+    archive.set_meta("interim", interim)
+    comparison = compare(session, "interim" if interim else "verify", contestants, verify_seeds, plan.steps)
+    comparison = dataclasses.replace(comparison, interim=interim or comparison.interim)
     champions = comparison.of("champion")
     champion = champions[0] if champions else None
     verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
     file = write_found(finalists[0].entry, generated) if finalists else None
-    archive.set_meta("result", _record(comparison, verdict))
-    archive.set_meta("finished", True)
+    _finish(session, comparison, verdict)
     return Discovery(comparison, champion, verdict, file, plan)
-
-
-def _timing(session: Session, entry: Entry) -> tuple[float, float]:
-    """What a training takes, measured once a run."""
-    archive = session.run.archive
-    if archive.meta("timing") is None:
-        session.listener.preparing("timing a training")
-        archive.set_meta("timing", session.time_training(entry))
-    apart, a_step = archive.meta("timing")
-    return apart, a_step
 
 
 def compare_losses(session: Session) -> Comparison:
     """Train the losses of a comparison's configuration on its seeds."""
-    run, config = session.run, session.run.config
+    config = session.run.config
     entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
-    plan = session.plan(_timing(session, entries[0]), False, len(entries), config.seeds)
+    plan = session.plan(entries[0], len(entries) * config.seeds)
     session.listener.planned(plan)
     contestants = [Contestant(entry, "loss") for entry in entries]
     comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
-    run.archive.set_meta("result", _record(comparison, None))
-    run.archive.set_meta("finished", not comparison.interim)
+    _finish(session, comparison, None)
     return comparison
+
+
+def _finish(session: Session, comparison: Comparison, verdict: Verdict | None) -> None:
+    archive = session.run.archive
+    archive.set_meta("result", _record(comparison, verdict))
+    archive.set_meta("finished", not comparison.interim)
+    session.save_profile()
 
 
 def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
@@ -225,6 +240,7 @@ def _record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object
     return {
         "metric": comparison.metric,
         "steps": comparison.steps,
+        "interim": comparison.interim,
         "results": [{"part": result.part, **result.as_json(comparison.metric, None)} for result in comparison.results],
         "verdict": asdict(verdict) if verdict else None,
     }

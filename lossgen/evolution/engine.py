@@ -1,227 +1,214 @@
-"""The search: propose, screen, train, select; then name a champion.
+"""The engine: asks for losses to be trained, is told how they did, and breeds from that.
 
-Every random stream is `SeedSequence(seed, spawn_key=(generation, number, purpose))`, so a candidate depends on where it
-stands and on the outcomes before it, never on workers, time or an interruption.
+It trains nothing and writes nothing. Every random stream is `SeedSequence(seed, spawn_key=(generation, number,
+purpose))`, so a candidate depends on where it stands and on the results before it, never on workers, time or an
+interruption: to resume a search is to ask and tell again what was told before.
 """
 
 import dataclasses
-import itertools
-from collections import ChainMap
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from lossgen.errors import InputError
+from lossgen.evolution.admission import Admission, Check, Proposal, check_here
 from lossgen.evolution.archive import CandidateRow
-from lossgen.evolution.selection import survivors, tournament
-from lossgen.evolution.session import Entry, Session
+from lossgen.evolution.candidate import Candidate, Individual
+from lossgen.evolution.config import POPULATION
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.selection import Select, select, tournament
 from lossgen.evolution.space import Derivation, Space
-from lossgen.evolution.variation import random_individual, vary
-from lossgen.kernel.fingerprint import fingerprint
-from lossgen.kernel.screen import Rejection, Screening, screen
+from lossgen.evolution.space_reader import find_space
+from lossgen.evolution.variation import Vary, random_individual, vary
 from lossgen.language.loss import Loss
-from lossgen.language.lower import LoweredLoss, NotFiniteError, lower_loss
-from lossgen.language.printer import print_loss
 
 BATCH = 256
 MOST_PROPOSALS = 100_000
+"""A generation that is not full after so many proposals stays as it is: the space holds no more."""
 FRESH_RATE = 0.1
 PROPOSE = 0
 
-Proposal = tuple[Derivation, str, tuple[str, ...]]
-"""A derivation, how it was made, and the digests of its parents."""
-Judged = tuple[Loss, Screening | str]
-"""A loss, and what the screen says of it, or why it cannot be screened."""
-
-
-@dataclass(frozen=True)
-class Individual:
-    """A candidate that was trained.
-
-    Attributes:
-        derivation: in the space.
-        entry: its loss and module.
-        fitness: to be minimised, infinite where a training failed.
-    """
-
-    derivation: Derivation
-    entry: Entry
-    fitness: float
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Places of the first candidate with a text, and of the first that was trained with a fingerprint."""
-
-    digests: ChainMap[str, str]
-    fingerprints: ChainMap[str, str]
-
-
-def found_name(loss: Loss) -> str:
-    """Name of a loss that was found: the beginning of its digest."""
-    return f"Evolved_{loss.digest()[:8]}"
+Record = Callable[[list[CandidateRow]], None]
 
 
 class Engine:
-    """Generational genetic programming with (μ + λ) selection on (fitness, size)."""
+    """Generational genetic programming as ask and tell, with (μ + λ) selection.
 
-    def __init__(self, session: Session, space: Space, seed_losses: Sequence[Loss] = ()) -> None:
-        self.session = session
-        self.space = space
-        self.seeds = [space.derive(loss) for loss in seed_losses]
+        engine = Engine("ganetic", population=8)
+        for _ in range(10):
+            candidates = engine.ask()
+            engine.tell(candidates, [train(c.criterion()) for c in candidates])
+        print(engine.ranking()[0].entry.source)
+
+    Args:
+        space: a space, its name, or the path of its file.
+        population: candidates a generation, and how many survive it.
+        seed: of all that the engine draws.
+        seed_losses: losses of the first generation; inside the space.
+        scale_free: whether a positive factor on a loss changes nothing in training (`Runner.scale_free`).
+        select: who survives; see `selection.select`.
+        vary: how a child comes from its parents; see `variation.vary`.
+        check: says what is wrong with modules before they are trained; see `check_here`.
+        faults: what it has said before, by digest.
+        record: is given the rows of all proposals as they are made, and again where their fate changes.
+        max_candidates: proposals to draw in all; None for no limit.
+
+    Attributes:
+        generation: number of the next generation.
+        population: survivors, the most preferred first.
+        trained: all that results were told of.
+        proposed: number of proposals so far.
+
+    Raises:
+        InputError: no such space, or a seed loss is outside it.
+    """
+
+    def __init__(
+        self,
+        space: Space | str = "ganetic",
+        population: int = POPULATION,
+        seed: int = 0,
+        seed_losses: Sequence[Loss] = (),
+        *,
+        scale_free: bool = True,
+        select: Select = select,
+        vary: Vary = vary,
+        check: Check = check_here,
+        faults: Mapping[str, str] | None = None,
+        record: Record = lambda rows: None,
+        max_candidates: int | None = None,
+    ) -> None:
+        if population < 1:
+            raise InputError(f"population {population}: give at least 1")
+        self.space = find_space(space) if isinstance(space, str) else space
+        self.size = population
+        self.seed = seed
+        self.seeds = [self.space.derive(loss) for loss in seed_losses]
+        self.admission = Admission(scale_free, check, faults or {})
+        self.select = select
+        self.vary = vary
+        self.record = record
+        self.max_candidates = max_candidates
+        self.generation = self.proposed = 0
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
-        self._seen = _Seen(ChainMap(), ChainMap())
-        self._faults = {
-            row.digest: row.reason if row.fate == "rejected" else ""
-            for row in session.run.archive.candidates()
-            if row.fate in ("trained", "untrained") or row.reason.startswith(f"{Rejection.ILL_CONDITIONED}:")
-        }
-        """What the workers found against modules that passed the screen, by digest; "" for nothing."""
+        self._waiting: dict[str, tuple[Candidate, CandidateRow]] = {}
+        self._fitness: dict[str, float] = {}  # by place
 
-    def run(self, generations: int | None, steps: int, reserve: int) -> None:
-        """Search.
+    @property
+    def exhausted(self) -> bool:
+        """Whether the limit of proposals is reached."""
+        return self.max_candidates is not None and self.proposed >= self.max_candidates
+
+    def ask(self, count: int | None = None) -> list[Candidate]:
+        """The next generation: losses that are new, pass the screen, and whose modules are sound.
 
         Args:
-            generations: None to go on until the time is up.
-            reserve: trainings of the verification, which time is left for.
+            count: how many; None for the population's size.
+
+        Returns:
+            Fewer where the space or the limit of proposals is exhausted.
+
+        Raises:
+            InputError: results of the last generation have not been told.
         """
-        config, archive = self.session.run.config, self.session.run.archive
-        for generation in itertools.count() if generations is None else range(generations):
-            accepted = self._propose(generation, config.population)
-            self.session.listener.proposed(generation, generations, archive.waterfall())
-            entries = [entry for _, entry in accepted]
-            outcomes = self.session.train("search", entries, config.seeds, steps, reserve=reserve)
-            fresh = [
-                Individual(derivation, entry, self.session.fitness(outcomes[entry.digest]))
-                for derivation, entry in accepted
-                if len(outcomes[entry.digest]) == config.seeds
-            ]
-            self.trained += fresh
-            self._select([*self.population, *fresh], config.population)
-            if len(fresh) < len(accepted):
-                self._mark_untrained(generation, {entry.digest for entry in entries} - {i.entry.digest for i in fresh})
-                self.session.listener.note("the time for the search is up")
-                return
-            if len(accepted) < config.population:
-                self.session.listener.note(
-                    f"no more new losses in the space {self.space.name} after {MOST_PROPOSALS} proposals"
-                )
-                return
+        self._refuse_waiting()
+        wanted = self.size if count is None else count
+        accepted: list[Candidate] = []
+        number = 0
+        while len(accepted) < wanted and number < MOST_PROPOSALS and not self.exhausted:
+            left = BATCH if self.max_candidates is None else min(BATCH, self.max_candidates - self.proposed)
+            proposals = [self._draw(self.generation, number + i) for i in range(left)]
+            missing = wanted - len(accepted)
+            rows, admitted = self.admission.admit(self.generation, number, proposals, missing)
+            accepted += self._accept(rows, proposals, admitted, number)
+            number += left
+        self.generation += 1
+        return accepted
+
+    def offer(self, derivations: Sequence[Derivation], origin: str, parent: str) -> list[Candidate | float]:
+        """A generation of given derivations: a candidate where one is to be trained, else the fitness that is known
+        of it: that of the loss which it duplicates, infinite where it is rejected."""
+        self._refuse_waiting()
+        proposals: list[Proposal] = [(derivation, origin, (parent,)) for derivation in derivations]
+        rows, admitted = self.admission.admit(self.generation, 0, proposals, len(proposals))
+        accepted = {candidate.number: candidate for candidate in self._accept(rows, proposals, admitted, 0)}
+        self.generation += 1
+        known = [self._fitness.get(self.admission.place(row), math.inf) for row in rows]
+        return [accepted.get(i, known[i]) for i in range(len(proposals))]
+
+    def tell(self, candidates: Sequence[Candidate], values: Sequence[float | Sequence[float] | None]) -> None:
+        """Say how the last generation did, and select.
+
+        Args:
+            candidates: of the last `ask`; those of it that are left out were not trained.
+            values: to be minimised, one a candidate or one a seed of it; not finite for a training that failed, None
+                for a candidate that was not trained.
+
+        Raises:
+            InputError: as many values as candidates are asked for, and candidates that were asked for.
+        """
+        if len(candidates) != len(values):
+            raise InputError(f"tell: {len(candidates)} candidates and {len(values)} values; give one a candidate")
+        digests = [candidate.digest for candidate in candidates]
+        wrong = [c.name for c in candidates if c.digest not in self._waiting or digests.count(c.digest) > 1]
+        if wrong:
+            raise InputError(f"tell: {wrong[0]}: not among the candidates of the last ask, or told twice")
+        fresh = []
+        for candidate, value in zip(candidates, values, strict=True):
+            if value is not None:
+                self._waiting.pop(candidate.digest)
+                each = np.atleast_1d(np.asarray(value, float))
+                sound = len(each) > 0 and bool(np.isfinite(each).all())
+                spread = float(each.std(ddof=1)) if sound and len(each) > 1 else 0.0
+                fresh.append(Individual(candidate, float(each.mean()) if sound else math.inf, spread))
+        fresh.sort(key=lambda individual: individual.candidate.number)  # whatever the order of telling
+        for individual in fresh:
+            place = f"{individual.candidate.generation}.{individual.candidate.number}"
+            self._fitness[place] = individual.fitness
+        untrained = [row for _, row in self._waiting.values()]
+        self._waiting.clear()
+        if untrained:
+            self.record([dataclasses.replace(row, fate="untrained", reason="the time was up") for row in untrained])
+        self.trained += fresh
+        competitors = [*self.population, *fresh]
+        if competitors:
+            objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
+            self.population = [competitors[i] for i in self.select(objectives, self.size)]
 
     def ranking(self) -> list[Individual]:
         """Those with a finite fitness, best first."""
-        finite = [individual for individual in self.trained if np.isfinite(individual.fitness)]
+        finite = [individual for individual in self.trained if math.isfinite(individual.fitness)]
         return sorted(finite, key=lambda i: (i.fitness, i.entry.loss.size, i.entry.digest))
 
-    def _select(self, candidates: list[Individual], count: int) -> None:
-        if candidates:
-            objectives = _objectives(candidates)
-            self.population = [candidates[i] for i in survivors(objectives, count)]
-
-    def _propose(self, generation: int, wanted: int) -> list[tuple[Derivation, Entry]]:
-        """Draw proposals until `wanted` of them are new and pass the screen, and their modules the workers' check."""
-        accepted: list[tuple[Derivation, Entry]] = []
-        number = 0
-        while len(accepted) < wanted and number < MOST_PROPOSALS:
-            batch = [self._draw(generation, number + i) for i in range(BATCH)]
-            judged = self._judge([derivation for derivation, _, _ in batch])
-            rows, admitted = self._admit_soundly(generation, number, judged, batch, wanted - len(accepted))
-            accepted += [(batch[row.number - number][0], admitted[row.digest]) for row in rows if row.fate == "trained"]
-            self.session.run.archive.add_candidates(rows)
-            number += BATCH
-        return accepted
+    def _refuse_waiting(self) -> None:
+        if self._waiting:
+            raise InputError("ask: tell the results of the last generation first, nan for trainings that failed")
 
     def _draw(self, generation: int, number: int) -> Proposal:
         if generation == 0 and number < len(self.seeds):
             return self.seeds[number], "seed", ()
-        sequence = np.random.SeedSequence(self.session.run.config.seed, spawn_key=(generation, number, PROPOSE))
-        rng = np.random.default_rng(sequence)
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(generation, number, PROPOSE)))
         if not self.population or rng.random() < FRESH_RATE:
             return random_individual(self.space, rng), "fresh", ()
-        objectives = _objectives(self.population)
-        a, b = (self.population[tournament(objectives, rng)] for _ in range(2))
-        child, how = vary(self.space, a.derivation, b.derivation, rng)
+        a, b = (self.population[tournament(len(self.population), rng)] for _ in range(2))
+        child, how = self.vary(self.space, a.derivation, b.derivation, rng)
         parents = {"crossover": (a.entry.digest, b.entry.digest), "fresh": ()}.get(how, (a.entry.digest,))
         return child, how, parents
 
-    def _judge(self, derivations: Sequence[Derivation]) -> list[Judged]:
-        """Each derivation's loss with its screening, or with the reason why it has none."""
-        losses = [derivation.loss("Candidate") for derivation in derivations]
-        lowered: list[LoweredLoss | str] = []
-        for loss in losses:
-            try:
-                lowered.append(lower_loss(loss))
-            except NotFiniteError as error:
-                lowered.append(f"{Rejection.NOT_FINITE}: {error}")
-        screened = iter(screen([form for form in lowered if isinstance(form, LoweredLoss)]))
-        judged: list[Screening | str] = [form if isinstance(form, str) else next(screened) for form in lowered]
-        return list(zip(losses, judged, strict=True))
-
-    def _admit_soundly(
-        self, generation: int, first: int, judged: Sequence[Judged], batch: Sequence[Proposal], wanted: int
-    ) -> tuple[list[CandidateRow], dict[str, Entry]]:
-        """Rows of a batch, up to the last of `wanted` candidates that are to be trained, and entries by digest.
-
-        A module that nobody has checked is taken for sound at first. The workers then check all such at once, and the
-        batch is gone through again, since places that were thought taken are free; until no unchecked one is left.
-        """
-        entries: dict[str, Entry] = {}
-        while True:
-            seen = _Seen(self._seen.digests.new_child(), self._seen.fingerprints.new_child())
-            rows: list[CandidateRow] = []
-            missing = wanted
-            for i, found in enumerate(judged):
-                if not missing:
-                    break
-                row, loss = self._admit(generation, first + i, found, batch[i], seen)
-                rows.append(row)
-                if row.fate == "trained":
-                    missing -= 1
-                    entries[row.digest] = entries.get(row.digest) or Entry.of(loss)
-            unchecked = [entry for digest, entry in entries.items() if digest not in self._faults]
-            if not unchecked:
-                self._seen.digests.update(seen.digests.maps[0])
-                self._seen.fingerprints.update(seen.fingerprints.maps[0])
-                return rows, entries
-            for digest, outcome in self.session.check(unchecked).items():
-                is_fault = outcome.reason.startswith(f"{Rejection.ILL_CONDITIONED}:")
-                self._faults[digest] = outcome.reason if is_fault else ""  # anything else its training will tell
-
-    def _admit(
-        self, generation: int, number: int, judged: Judged, proposal: Proposal, seen: "_Seen"
-    ) -> tuple[CandidateRow, Loss]:
-        loss, screening = judged
-        _, origin, parents = proposal
-        loss = loss.renamed(found_name(loss))
-        digest, mark, fate, reason = loss.digest(), "", "trained", ""
-        if digest in seen.digests:
-            fate, reason = "duplicate", f"same text as {seen.digests[digest]}"
-        elif isinstance(screening, str):
-            fate, reason = "rejected", screening
-        elif screening.rejection is not None:
-            fate, reason = "rejected", f"{screening.rejection}: {screening.detail}"
-        else:
-            mark = fingerprint(screening.curves, self.session.ready.scale_free)
-            if mark in seen.fingerprints:
-                fate, reason = "duplicate", f"same gradients as {seen.fingerprints[mark]}"
-            elif self._faults.get(digest):
-                fate, reason = "rejected", self._faults[digest]
-        place = f"{generation}.{number}"
-        seen.digests.setdefault(digest, place)
-        if fate == "trained":  # not one that float32 does not follow: another with its gradients may be better made
-            seen.fingerprints.setdefault(mark, place)
-        row = CandidateRow(generation, number, print_loss(loss), loss.size, digest, mark, fate, reason, origin, parents)
-        return row, loss
-
-    def _mark_untrained(self, generation: int, digests: set[str]) -> None:
-        rows = [
-            dataclasses.replace(row, fate="untrained", reason="the time was up")
-            for row in self.session.run.archive.candidates()
-            if row.generation == generation and row.digest in digests and row.fate == "trained"
-        ]
-        self.session.run.archive.add_candidates(rows)
-
-
-def _objectives(individuals: Sequence[Individual]) -> "np.ndarray":
-    return np.array([[i.fitness, i.entry.loss.size] for i in individuals], float)
+    def _accept(
+        self, rows: list[CandidateRow], proposals: Sequence[Proposal], admitted: Mapping[str, Entry], first: int
+    ) -> list[Candidate]:
+        """Record the rows of a batch; candidates of those that are to be trained."""
+        self.proposed += len(rows)
+        self.record(rows)
+        accepted = []
+        for row in rows:
+            if row.fate == "trained":
+                derivation, origin, parents = proposals[row.number - first]
+                entry = admitted[row.digest]
+                candidate = Candidate(row.generation, row.number, derivation, entry, origin, parents)
+                self._waiting[row.digest] = candidate, row
+                accepted.append(candidate)
+        return accepted

@@ -1,6 +1,6 @@
 """What a run tells whoever watches it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossgen.runner import Outcome
@@ -11,29 +11,47 @@ class Plan:
     """What the budget buys, said before it is spent.
 
     Attributes:
-        search_trainings, verify_trainings: number of GANs.
+        search_trainings, polish_trainings, audit_trainings, verify_trainings: number of GANs in each part, expected.
+        most: trainings that the search may make; None where only time or the number of proposals ends it.
         steps: generator updates of each.
-        seconds_per_training: measured just before, on one worker.
+        seconds_per_training: measured just before, on one worker; None where the first training is to tell.
         workers: worker processes.
-        seconds: expected wall time of all trainings.
-        verify_seconds: the part of it that verification takes.
         minimise: whether the fitness is a metric to be minimised; if not, it is the negative metric.
         notes: what the runner and the planner want known.
     """
 
     search_trainings: int
+    polish_trainings: int
+    audit_trainings: int
     verify_trainings: int
+    most: int | None
     steps: int
-    seconds_per_training: float
+    seconds_per_training: float | None
     workers: int
-    seconds: float
-    verify_seconds: float
     minimise: bool
     notes: Sequence[str]
 
+    @property
+    def trainings(self) -> int:
+        """All of them."""
+        return self.search_trainings + self.polish_trainings + self.audit_trainings + self.verify_trainings
+
+    def seconds(self, trainings: int) -> float | None:
+        """Wall time of so many trainings, None where their price is not known."""
+        if self.seconds_per_training is None:
+            return None
+        return -(-trainings // self.workers) * self.seconds_per_training
+
+
+class Stopped(Exception):  # noqa: N818  it is no error
+    """Raised by a listener: ends the run as Ctrl-C does, in order."""
+
 
 class Listener:
-    """Does nothing; subclass it to watch a run. All methods are called in the driver's main thread."""
+    """Does nothing; subclass it to watch a run.
+
+    All methods are called in the thread that the run was started in. Any of them may raise `Stopped`.
+    """
 
     def preparing(self, what: str) -> None:
         """Something is under way before the first training."""
@@ -53,8 +71,44 @@ class Listener:
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         """A training has ended."""
 
-    def progress(self, stage: str, fraction: float) -> None:
-        """Part of the stage's steps that are done, in [0, 1]."""
+    def progress(self, stage: str, fraction: float, left: float | None) -> None:
+        """Part of the stage's steps that are done, in [0, 1]; seconds that the run still takes, None while unknown."""
 
     def note(self, text: str) -> None:
         """One sentence for the user."""
+
+
+class Listeners(Listener):
+    """Tells each of several listeners, and calls `stop` where one of them raises `Stopped`."""
+
+    def __init__(self, listeners: Sequence[Listener], stop: Callable[[], None]) -> None:
+        self._listeners = listeners
+        self._stop = stop
+
+    def _tell(self, call: Callable[[Listener], None]) -> None:
+        for listener in self._listeners:
+            try:
+                call(listener)
+            except Stopped:
+                self._stop()
+
+    def preparing(self, what: str) -> None:
+        self._tell(lambda each: each.preparing(what))
+
+    def planned(self, plan: Plan) -> None:
+        self._tell(lambda each: each.planned(plan))
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        self._tell(lambda each: each.stage(name, total, done))
+
+    def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
+        self._tell(lambda each: each.proposed(generation, generations, waterfall))
+
+    def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
+        self._tell(lambda each: each.trained(stage, name, loss, outcome, fitness))
+
+    def progress(self, stage: str, fraction: float, left: float | None) -> None:
+        self._tell(lambda each: each.progress(stage, fraction, left))
+
+    def note(self, text: str) -> None:
+        self._tell(lambda each: each.note(text))

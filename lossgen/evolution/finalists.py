@@ -7,9 +7,10 @@ from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import simplify
 from lossgen.evolution.compare import Contestant
 from lossgen.evolution.config import RUNNERS_UP
-from lossgen.evolution.engine import Individual, found_name
-from lossgen.evolution.session import Entry, Session
-from lossgen.kernel.fingerprint import fingerprint
+from lossgen.evolution.candidate import Individual, found_name
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.session import Session
+from lossgen.kernel.fingerprint import probes
 from lossgen.kernel.screen import screen
 from lossgen.language.loss import Loss
 from lossgen.language.lower import lower_loss
@@ -26,7 +27,7 @@ def choose_finalists(session: Session, ranking: list[Individual], baselines: lis
     """
     found: list[Contestant] = []
     given = {loss.digest(): loss.name for loss in map(parse_loss, session.run.config.seed_losses)}
-    known = {_mark(session, entry): entry.loss.name for entry in baselines}
+    known = {_marks(session, entry)[0]: entry.loss.name for entry in baselines}
     for place, individual in enumerate(ranking):
         if len(found) == 1 + RUNNERS_UP:
             break
@@ -39,23 +40,24 @@ def choose_finalists(session: Session, ranking: list[Individual], baselines: lis
         simple, rounded = _simplified(session, searched)
         simple = simple.renamed(simple.name, _note(session, searched, seed, rounded))
         entry = Entry.of(simple)
-        mark = _mark(session, entry)
-        if mark in known:
-            session.listener.note(f"{formula(simple)} trains as {known[mark]} does, and is passed over")
+        marks = _marks(session, entry)
+        same = next((known[mark] for mark in marks if mark in known), None)
+        if same is not None:
+            session.listener.note(f"{formula(simple)} trains as {same} does, and is passed over")
             continue
         note = _note(session, searched, seed, rounded=False)
         as_searched = Entry.of(searched.renamed(searched.name, note))  # where only the simpler form is at fault
         forms = [entry, as_searched] if entry.digest != as_searched.digest else [entry]
         sound = first_sound(session, forms, full=not found)
         if sound is not None:
-            known[mark] = sound.loss.name
+            known[marks[0]] = sound.loss.name
             found.append(Contestant(sound, "runner-up" if found else "champion", seed))
     return found
 
 
-def _mark(session: Session, entry: Entry) -> str:
-    """Equal for losses that train alike."""
-    return fingerprint(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
+def _marks(session: Session, entry: Entry) -> tuple[str, ...]:
+    """The fingerprint, and those beside it: losses that train alike have the first of one among those of the other."""
+    return probes(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
 
 
 def _simplified(session: Session, searched: Loss) -> tuple[Loss, bool]:

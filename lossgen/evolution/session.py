@@ -1,59 +1,27 @@
 """A session trains entries for a run: from the archive what was trained before, by the workers what was not."""
 
-import hashlib
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from lossgen.codegen.torch_module import body_of, emit_torch
 from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
-from lossgen.evolution.config import GENERATIONS, STEPS
-from lossgen.evolution.events import Listener, Plan
-from lossgen.evolution.hall_of_fame import write_hall_of_fame
+from lossgen.evolution.clock import Clock, Forecast
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.events import Listener, Listeners, Plan
+from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.messages import Check, Task
 from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
-from lossgen.language.loss import Loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import Direction, Member, Outcome
 
-STAGES = {"search": 0, "verify": 1, "compare": 2, "timing": 3}
-"""A stage's place in the seed of its trainings: each stage has random streams of its own, the same for all losses."""
+STAGES = {"search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0}
+"""A stage's place in the seed of its trainings: each has random streams of its own, the same for all losses. What a
+polish and an audit train is compared with the search's; what an interrupted run verifies may be verified for good."""
 
 TIMING_STEPS = (20, 60)
 TRIAL_TIMEOUT = 600.0
-SHORTEST = 50
-SEARCH_SLACK = 0.95
-VERIFY_SHARE = 0.45
-COMPARE_SHARE = 0.9
-"""Of a time limit: when the search is to be over with verification done, what verification may take of it, and what
-a comparison may be planned to take."""
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A loss to train.
-
-    Attributes:
-        loss: the loss.
-        source: its emitted module.
-        digest: its key in the archive: of the loss, and of the code where that is somebody's own.
-        trusted: whether the code is somebody's own, and so not compared with the kernel's evaluation of the loss.
-    """
-
-    loss: Loss
-    source: str
-    digest: str
-    trusted: bool = False
-
-    @classmethod
-    def of(cls, loss: Loss, source: str | None = None) -> "Entry":
-        emitted = emit_torch(loss)
-        if source is None or body_of(source) == body_of(emitted):
-            return cls(loss, source or emitted, loss.digest())
-        own = hashlib.sha256((loss.digest() + body_of(source)).encode()).hexdigest()
-        return cls(loss, source, own, trusted=True)
+Told = Callable[[Entry, Sequence[Outcome]], None]
 
 
 class Session:
@@ -62,35 +30,63 @@ class Session:
     Attributes:
         objective: name of the fitness.
         direction: "min" or "max".
+        clock: where the time goes.
+        stopping: whether no further training is to begin.
+        stopped: whether the run was ever told to stop.
     """
 
-    def __init__(self, run: Run, pool: Pool, ready: Ready, listener: Listener) -> None:
+    def __init__(self, run: Run, pool: Pool, ready: Ready, listener: Listener, clock: Clock) -> None:
         self.run = run
         self.pool = pool
         self.ready = ready
-        self.listener = listener
+        self.listener = Listeners([listener], self.stop)
+        self.clock = clock
         self.objective, self.direction = next(iter(ready.objectives.items()))
-        self._began = time.monotonic()
-        self._earlier: float = run.archive.meta("elapsed", 0.0)
+        self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds that the run has worked, those of earlier sessions included."""
-        return self._earlier + time.monotonic() - self._began
+        self.forecast = Forecast(0, None, pool.count)
+        self._cache = None
 
     def fitness(self, outcomes: Sequence[Outcome]) -> float:
         """Mean of the first objective, to be minimised; infinite where a training failed."""
-        if not outcomes or any(outcome.status != "ok" for outcome in outcomes):
-            return float("inf")
-        return sum(signed(outcome.metrics[self.objective], self.direction) for outcome in outcomes) / len(outcomes)
+        values = self.values(outcomes)
+        return sum(values) / len(values) if values else float("inf")
 
-    def time_training(self, entry: Entry) -> tuple[float, float]:
-        """Seconds that a training takes apart from its steps, and a step's seconds, on one worker.
+    def values(self, outcomes: Sequence[Outcome]) -> list[float]:
+        """The first objective by seed, to be minimised; infinite where a training failed."""
+        return [
+            signed(outcome.metrics[self.objective], self.direction) if outcome.status == "ok" else float("inf")
+            for outcome in outcomes
+        ]
+
+    def stop(self) -> None:
+        """End the run in order: what is being trained is finished, what there is is verified."""
+        self.stopping = self.stopped = True
+
+    def take_stop(self) -> bool:
+        """Whether the search was stopped; what follows it is trained all the same."""
+        stopped, self.stopping = self.stopping, False
+        return stopped
+
+    def time_training(self, entry: Entry) -> Timing | None:
+        """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run.
+
+        None where steps say nothing of a training's price: then the first one tells it.
 
         Raises:
             InputError: not even this short training succeeds.
         """
+        archive = self.run.archive
+        if not self.ready.counts_steps:
+            return None
+        if archive.meta("timing") is None:
+            self.listener.preparing("timing a training")
+            with self.clock.phase("timing"):
+                archive.set_meta("timing", self._time(entry))
+        apart, a_step = archive.meta("timing")
+        return apart, a_step
+
+    def _time(self, entry: Entry) -> Timing:
         seconds: dict[int, float] = {}
 
         def done(task: Task, outcome: Outcome) -> None:
@@ -106,6 +102,31 @@ class Session:
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
         return max(seconds[few] - few * a_step, 0.0), a_step
 
+    def plan(self, entry: Entry, compared: int) -> Plan:
+        """What the budget buys; the same after a resume.
+
+        Args:
+            entry: is trained for a moment to learn the price.
+            compared: trainings of the verification, or of the comparison.
+
+        Raises:
+            InputError: the budget is too small for anything.
+        """
+        config, archive = self.run.config, self.run.archive
+        timing = self.time_training(entry)
+        settled = config.model_copy(update=archive.meta("budget", {}))
+        minimise, elapsed = self.direction == "min", self.clock.elapsed
+        plan = make_plan(settled, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes)
+        if archive.meta("budget") is None:
+            parts = {"polish": plan.polish_trainings, "audit": plan.audit_trainings}
+            archive.set_meta("budget", {**parts, "steps": plan.steps})
+            archive.set_meta("steps", plan.steps)
+        if config.time_limit:
+            archive.set_meta("reproducible", False)
+        self.planned_seconds = self.seconds_per_training = plan.seconds_per_training or 0.0
+        self.forecast = Forecast(plan.trainings, plan.seconds_per_training, self.pool.count)
+        return plan
+
     def train(
         self,
         stage: str,
@@ -114,59 +135,28 @@ class Session:
         steps: int,
         keep: bool = False,
         reserve: int | None = None,
+        told: Told = lambda entry, outcomes: None,
     ) -> dict[str, list[Outcome]]:
-        """Outcomes by digest, in order of replicates; a list is short where the time was up.
+        """Outcomes by digest, in order of replicates; a list is short where the time was up or the run was stopped.
 
         Args:
             stage: one of STAGES.
             keep: whether models and samples are kept in the run's folder.
             reserve: trainings that the time limit is to leave time for; None to train all whatever the time.
+            told: hears of each outcome, with all that there are of its entry.
         """
-        archive = self.run.archive
-        found: dict[tuple[str, int], Outcome] = {}
-        tasks: list[Task] = []
-        keys: dict[str, tuple[Entry, int]] = {}
-        for replicate in range(replicates):  # replicate by replicate: when the time is up, all have had as many
-            for entry in entries:
-                known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, steps))
-                if known is not None:
-                    found[entry.digest, replicate] = known
-                else:
-                    task = self._task(stage, entry, replicate, steps, keep)
-                    tasks.append(task)
-                    keys[task.key] = (entry, replicate)
-        total = len(entries) * replicates
-        self.listener.stage(stage, total, len(found))
-        under_way: dict[str, int] = {}
-        seconds: list[float] = []
-
-        def tell() -> None:
-            self.listener.progress(stage, (len(found) + sum(under_way.values()) / steps) / max(total, 1))
-
-        def on_step(task: Task, step: int) -> None:
-            under_way[task.key] = step
-            tell()
-
-        def on_done(task: Task, outcome: Outcome) -> None:
-            entry, replicate = keys[task.key]
-            under_way.pop(task.key, None)
-            archive.add_outcome(OutcomeKey(stage, entry.digest, replicate, steps), entry.loss.name, outcome)
-            archive.set_meta("elapsed", self.elapsed)
-            if outcome.status == "ok":
-                seconds.append(outcome.seconds)
-                self.seconds_per_training = sum(seconds) / len(seconds)
-            if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
-                archive.set_meta("reproducible", False)
-            found[entry.digest, replicate] = outcome
-            if stage == "search":
-                write_hall_of_fame(archive, self.objective, self.direction, self.run.path / "hall_of_fame.csv")
-            text = print_loss(entry.loss)
-            self.listener.trained(stage, entry.loss.name, text, outcome, self.fitness([outcome]))
-            tell()
-
-        self.pool.run(tasks, on_done, on_step, self._time_left(reserve), self._timeout())
+        with self.clock.phase("train"):
+            batch = _Batch(self, stage, replicates, steps, keep, told)
+            for replicate in range(replicates):  # replicate by replicate: when the time is up, all have had as many
+                for entry in entries:
+                    batch.add(entry, replicate)
+            self.listener.stage(stage, len(entries) * replicates, len(batch.found))
+            batch.began = self.clock.elapsed
+            self.pool.run(batch.tasks, batch.done, batch.on_step, self._go_on(reserve), self._timeout())
+            self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
+        self.save_profile()
         return {
-            entry.digest: [found[entry.digest, r] for r in range(replicates) if (entry.digest, r) in found]
+            entry.digest: [batch.found[entry.digest, r] for r in range(replicates) if (entry.digest, r) in batch.found]
             for entry in entries
         }
 
@@ -191,58 +181,13 @@ class Session:
             Task(entry.digest, Member(entry.loss.name, entry.source, (0,)), print_loss(entry.loss), 0, check=how)
             for entry in entries
         ]
-        self.pool.run(tasks, on_done, timeout=TRIAL_TIMEOUT)
+        with self.clock.phase("full check" if full else "check"):
+            self.pool.run(tasks, on_done, timeout=TRIAL_TIMEOUT)
         return found
 
-    def plan(self, timing: tuple[float, float], search: bool, compared: int, reference: int) -> Plan:
-        """Fit steps and generations into the time limit, where there is one and they were not given.
-
-        Args:
-            timing: from `time_training`.
-            search: whether there is a search before the `compared` losses are trained on `reference` seeds each.
-        """
-        config, notes = self.run.config, list(self.ready.notes)
-        apart, a_step = timing
-        workers = self.pool.count
-        verify_trainings = compared * reference
-        steps = config.steps or self.run.archive.meta("steps")
-        generations = config.generations or self.run.archive.meta("generations")
-        if steps is None:
-            steps = STEPS
-            if config.time_limit:
-                share = VERIFY_SHARE if search else COMPARE_SHARE
-                rounds = -(-verify_trainings // workers)
-                affordable = int((config.time_limit * share / rounds - apart) / a_step)
-                if affordable < steps:
-                    notes.append(f"the time limit buys {max(affordable, SHORTEST)} steps a training instead of {steps}")
-                    steps = max(affordable, SHORTEST)
-        training = apart + steps * a_step
-        self.seconds_per_training = self.planned_seconds = training
-        verify_seconds = -(-verify_trainings // workers) * training
-        if search and generations is None and not config.time_limit:
-            generations = config.generations or GENERATIONS
-        self.run.archive.set_meta("steps", steps)
-        self.run.archive.set_meta("generations", generations)
-        a_generation = config.population * config.seeds
-        trainings = a_generation * (generations or 0) if search else 0
-        if config.time_limit:
-            self.run.archive.set_meta("reproducible", False)
-            affordable = int((config.time_limit * SEARCH_SLACK - verify_seconds - self.elapsed) * workers / training)
-            if search and (generations is None or affordable < trainings):
-                trainings = max(affordable, 1)
-                notes.append("the search goes on until the time that verification needs is left")
-        seconds = -(-trainings // workers) * training + verify_seconds
-        return Plan(
-            trainings,
-            verify_trainings,
-            steps,
-            training,
-            workers,
-            seconds,
-            verify_seconds,
-            self.direction == "min",
-            notes,
-        )
+    def save_profile(self) -> None:
+        """Keep how long the run has worked, and on what."""
+        self.run.archive.set_meta("profile", self.clock.seconds())
 
     def _task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
         seed = (self.run.config.seed, STAGES[stage], replicate)
@@ -251,19 +196,113 @@ class Session:
         text = "" if entry.trusted else print_loss(entry.loss)
         return Task(key, Member(entry.loss.name, entry.source, seed), text, steps, folder)
 
-    def _time_left(self, reserve: int | None) -> Callable[[], bool]:
-        """Whether there is time for one more training, and for those in reserve, as trainings go in this run."""
+    def _go_on(self, reserve: int | None) -> Callable[[], bool]:
+        """Whether to train one more: the run is not stopped, and where there is a limit, there is time for it and for
+        those in reserve, as trainings go in this run."""
         limit = self.run.config.time_limit
         if limit is None or reserve is None:
-            return lambda: True
+            return lambda: not self.stopping
         if reserve and self.run.archive.meta("searched", False):
             return lambda: False  # a search that the time has ended stays as it is, also where some was left over
         rounds = 1 + -(-reserve // self.pool.count)
-        return lambda: self.elapsed + rounds * self.seconds_per_training < limit * (SEARCH_SLACK if reserve else 1.0)
+        until = limit * (SEARCH_SLACK if reserve else 1.0)
+        return lambda: not self.stopping and self.clock.elapsed + rounds * self.seconds_per_training < until
 
     def _timeout(self) -> float:
         """Seconds after which a training is given up: as configured, else far beyond what it should take."""
-        return self.run.config.timeout or 60.0 + 20.0 * max(self.seconds_per_training, self.planned_seconds)
+        longest = max(self.seconds_per_training, self.planned_seconds)
+        return self.run.config.timeout or (60.0 + 20.0 * longest if longest else float("inf"))
+
+
+class _Batch:
+    """The trainings of one call of `Session.train`, and what has come of them."""
+
+    def __init__(self, session: Session, stage: str, replicates: int, steps: int, keep: bool, told: Told) -> None:
+        self.session = session
+        self.stage = stage
+        self.replicates = replicates
+        self.steps = steps
+        self.keep = keep
+        self.told = told
+        self.found: dict[tuple[str, int], Outcome] = {}
+        self.tasks: list[Task] = []
+        self.made = 0
+        self.began = 0.0
+        self._entries: dict[str, tuple[Entry, int]] = {}
+        self._under_way: dict[str, int] = {}
+        self._seconds: list[float] = []
+
+    def add(self, entry: Entry, replicate: int) -> None:
+        """Find the outcome in the archive or the cache, or put the training on the list."""
+        session, archive = self.session, self.session.run.archive
+        stages = (self.stage, "interim") if self.stage == "verify" else (self.stage,)
+        for stage in stages:
+            known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, self.steps))
+            if known is not None:
+                if stage != self.stage:
+                    self._keep(entry, replicate, known)
+                self._take(entry, replicate, known)
+                return
+        task = session._task(self.stage, entry, replicate, self.steps, self.keep)
+        cached = None if session._cache is None or self.keep else session._cache.get(self._cache_key(task))
+        if cached is not None:
+            archive.set_meta("reproducible", False)
+            self._keep(entry, replicate, cached, cached=True)
+            self._take(entry, replicate, cached)
+            return
+        self.tasks.append(task)
+        self._entries[task.key] = (entry, replicate)
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        """A training has ended."""
+        session = self.session
+        entry, replicate = self._entries[task.key]
+        self._under_way.pop(task.key, None)
+        self.made += 1
+        self._keep(entry, replicate, outcome)
+        session.save_profile()
+        if session._cache is not None:
+            session._cache.put(self._cache_key(task), outcome)
+        if outcome.status == "ok":
+            self._seconds.append(outcome.seconds)
+            session.seconds_per_training = sum(self._seconds) / len(self._seconds)
+        if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
+            session.run.archive.set_meta("reproducible", False)
+        self.found[entry.digest, replicate] = outcome
+        self.told(entry, self._of(entry))
+        text = print_loss(entry.loss)
+        session.listener.trained(self.stage, entry.loss.name, text, outcome, session.fitness([outcome]))
+        self._tell()
+
+    def on_step(self, task: Task, step: int) -> None:
+        """A training has come so far."""
+        self._under_way[task.key] = step
+        self._tell()
+
+    def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
+        self.found[entry.digest, replicate] = outcome
+        self.session.forecast.known += 1
+        self.told(entry, self._of(entry))
+
+    def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
+        key = OutcomeKey(self.stage, entry.digest, replicate, self.steps)
+        self.session.run.archive.add_outcome(key, entry.loss.name, outcome)
+
+    def _of(self, entry: Entry) -> list[Outcome]:
+        return [self.found[entry.digest, r] for r in range(self.replicates) if (entry.digest, r) in self.found]
+
+    def _cache_key(self, task: Task) -> str:
+        run, ready = self.session.run, self.session.ready
+        return cache_key(
+            task.member, task.steps, run.config.runner_digest, run.config.options, ready.protocol, run.config.device
+        )
+
+    def _tell(self) -> None:
+        session = self.session
+        part = sum(self._under_way.values()) / self.steps
+        fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)
+        left = session.forecast.left(session.clock.elapsed - self.began, self.made + part)
+        session.listener.progress(self.stage, fraction, left)
 
 
 def signed(value: float, direction: Direction) -> float:

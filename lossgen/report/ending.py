@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lossgen.evolution.audit import audit_of
+from lossgen.evolution.clock import overhead
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
 from lossgen.report.live import duration
-from lossgen.report.tables import comparison_table, remarks, setting_text, verdict_lines
+from lossgen.report.tables import audit_lines, comparison_table, remarks, setting_text, verdict_lines
 from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     yield ""
     yield Text("Candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()) + ".")
     seeds = run.config.verify_seeds
+    for line in audit_lines(audit_of(run.archive)):
+        yield Text(line)
+    if discovery.comparison.interim:
+        yield Text("Interim: the run was stopped. What was found so far is verified, and the search is not over.")
     yield Text(f"Verification: all retrained on {seeds} fresh seeds; the champion was named before.")
     yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
     for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0)):
@@ -69,14 +75,16 @@ def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) 
     for line in remarks(comparison):
         yield Text(line)
     if comparison.interim:
-        yield Text(f"The time was up before all trainings were done; go on with: lossgen compare --resume {run.path}")
+        resume = f"lossgen compare --resume {shlex.quote(str(run.path))}"
+        yield Text(f"Interim: stopped, or out of time, before all trainings were done; go on with: {resume}")
     yield from _files(run, written)
 
 
 def _files(run: Run, written: Sequence[Path]) -> "Iterator[RenderableType]":
     from rich.text import Text
 
-    elapsed = run.archive.meta("elapsed", 0.0)
-    yield Text(f"\nWritten after {duration(elapsed)} of work:")
+    profile = run.archive.meta("profile", {})
+    took = f"\nWritten after {duration(sum(profile.values()))} of work"
+    yield Text(f"{took}; all but training, evaluation and their start took {overhead(profile):.1%} of it:")
     for path in written:
         yield Text(f"  {path}")

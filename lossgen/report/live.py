@@ -12,7 +12,12 @@ from lossgen.runner import Outcome
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-STAGE_NAMES = {"search": "search", "verify": "verification", "compare": "comparison"}
+STAGE_NAMES = {
+    "search": "search", "polish": "polish", "audit": "audit of the screen", "verify": "verification",
+    "interim": "interim verification", "compare": "comparison",
+}  # fmt: skip
+SEARCHING = ("search", "polish")
+"""Stages whose best fitness so far is shown."""
 PLAIN_EVERY = 30.0
 
 
@@ -34,19 +39,24 @@ def duration(seconds: float) -> str:
 
 def plan_lines(plan: Plan) -> list[str]:
     """What the budget buys, in sentences."""
-    total = plan.search_trainings + plan.verify_trainings
-    parts = []
+    parts = [f"{plan.verify_trainings} on the same seeds for all"]
     if plan.search_trainings:
-        parts.append(f"{plan.search_trainings} in the search")
-    if plan.verify_trainings:
-        parts.append(f"{plan.verify_trainings} on fresh seeds" if plan.search_trainings else "all on the same seeds")
-    lines = [
-        f"Budget: {total} trainings ({', '.join(parts)}) of {plan.steps} steps, "
-        f"about {duration(plan.seconds_per_training)} each; "
-        f"about {duration(plan.seconds)} with {plan.workers} worker{'s'[: plan.workers != 1]}"
-        + (f", {duration(plan.verify_seconds)} of it for verification." if plan.search_trainings else ".")
-    ]
-    return [*lines, *plan.notes]
+        parts = [
+            f"{plan.search_trainings} in the search",
+            f"{plan.polish_trainings} to polish the best one's constants",
+            f"{plan.audit_trainings} of what the screen rejects",
+            f"{plan.verify_trainings} on fresh seeds",
+        ]
+    said = ", ".join(part for part in parts if not part.startswith("0 "))
+    about = "about " if plan.search_trainings and plan.most is None else ""
+    line = f"Budget: {about}{plan.trainings} trainings of {plan.steps} steps: {said}."
+    seconds, workers = plan.seconds(plan.trainings), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
+    if seconds is None or plan.seconds_per_training is None:
+        return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
+    price = f"Price: about {duration(plan.seconds_per_training)} each, {duration(seconds)} in all with {workers}"
+    verify = plan.seconds(plan.verify_trainings) or 0.0
+    price += f", {duration(verify)} of it for verification." if plan.search_trainings else "."
+    return [line, price, *plan.notes]
 
 
 def _counted(generation: int, generations: int | None) -> str:
@@ -64,8 +74,7 @@ class PlainView(Listener):
         self._total = 0
         self._done = 0
         self._said = 0.0
-        self._began = 0.0
-        self._fraction = self._first = 0.0
+        self._left: float | None = None
 
     def close(self) -> None:
         """Stop showing."""
@@ -84,7 +93,6 @@ class PlainView(Listener):
     def stage(self, name: str, total: int, done: int) -> None:
         if name != self._stage:
             self._stage, self._total, self._done = name, 0, 0
-        self._began, self._first = time.monotonic(), math.nan  # of this round; a search has one a generation
         self._total += total
         self._done += done
         if done:
@@ -99,33 +107,24 @@ class PlainView(Listener):
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
-        self.best = min(self.best, fitness) if stage == "search" else self.best
+        self.best = min(self.best, fitness) if stage in SEARCHING else self.best
         result = f"{self._sign * fitness:.4g}" if outcome.status == "ok" else f"{outcome.status}: {outcome.reason}"
         line = f"{STAGE_NAMES.get(stage, stage)} {self._done}/{self._total}: {name} {result}"
         self.say(
-            line + (f" (best {self._sign * self.best:.4g})" if stage == "search" and math.isfinite(self.best) else "")
+            line + (f" (best {self._sign * self.best:.4g})" if stage in SEARCHING and math.isfinite(self.best) else "")
         )
 
-    def progress(self, stage: str, fraction: float) -> None:
-        self._fraction = fraction
-        if math.isnan(self._first):
-            self._first = fraction
+    def progress(self, stage: str, fraction: float, left: float | None) -> None:
+        self._left = left
         now = time.monotonic()
-        if now - self._said > PLAIN_EVERY and (left := self.time_left()) is not None:
+        if now - self._said > PLAIN_EVERY and left is not None:
             self._said = now
             self.say(
-                f"{STAGE_NAMES.get(stage, stage)}: {fraction:.0%} of this round, about {duration(left)} left in it"
+                f"{STAGE_NAMES.get(stage, stage)}: {fraction:.0%} of this round, about {duration(left)} left in all"
             )
 
     def note(self, text: str) -> None:
         self.say(text)
-
-    def time_left(self) -> float | None:
-        """Seconds left in the present round of trainings, None while it is too early to say."""
-        gone = self._fraction - self._first
-        if not gone > 0.02:
-            return None
-        return (time.monotonic() - self._began) * (1.0 - self._fraction) / gone
 
 
 class LiveView(PlainView):
@@ -140,9 +139,6 @@ class LiveView(PlainView):
         self._best_loss = ""
         self._doing = "starting"
         self._plan: Plan | None = None
-        self._spent = 0.0
-        self._timed = 0
-        self._finished = 0
         self._live = Live(self._panel(), console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
@@ -159,7 +155,6 @@ class LiveView(PlainView):
 
     def stage(self, name: str, total: int, done: int) -> None:
         super().stage(name, total, done)
-        self._finished += done
         self._doing = STAGE_NAMES.get(name, name)
         self._draw()
 
@@ -170,25 +165,13 @@ class LiveView(PlainView):
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
-        self._finished += 1
-        self._spent += outcome.seconds
-        self._timed += 1
-        if stage == "search" and fitness < self.best:
+        if stage in SEARCHING and fitness < self.best:
             self.best, self._best_loss = fitness, formula(loss)
         self._draw()
 
-    def progress(self, stage: str, fraction: float) -> None:
-        self._fraction = fraction
+    def progress(self, stage: str, fraction: float, left: float | None) -> None:
+        self._left = left
         self._draw()
-
-    def time_left(self) -> float | None:
-        """Seconds left in the whole run: by the plan, and by what trainings took as soon as some have ended."""
-        plan = self._plan
-        if plan is None:
-            return None
-        total = plan.search_trainings + plan.verify_trainings
-        each = self._spent / self._timed if self._timed else plan.seconds_per_training
-        return max(0, total - self._finished) * each / plan.workers
 
     def _draw(self) -> None:
         self._live.update(self._panel())
@@ -215,12 +198,13 @@ class LiveView(PlainView):
         if math.isfinite(self.best):
             table.add_row("best so far", f"{self._sign * self.best:.4g}")
             table.add_row("", Text(self._best_loss, overflow="ellipsis", no_wrap=True))
-        left = self.time_left()
-        if left is not None:
-            table.add_row("time left", f"about {duration(left)}")
+        if self._left is not None:
+            table.add_row("time left", f"about {duration(self._left)}")
         return Panel(table, title="lossgen", box=box.ROUNDED, expand=False)
 
     def _planned(self) -> int:
-        if self._plan is None:
+        """Trainings of the present stage: as planned, of those that come round by round."""
+        plan = self._plan
+        if plan is None or self._stage not in SEARCHING:
             return self._total
-        return self._plan.search_trainings if self._stage == "search" else self._plan.verify_trainings
+        return plan.search_trainings if self._stage == "search" else plan.polish_trainings

@@ -26,6 +26,7 @@ def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
         "baselines": [result.as_json(metric, None) for result in comparison.of("baseline")],
         "runners_up": [result.as_json(metric, None) for result in comparison.of("runner-up")],
         "verdict": run.archive.meta("result")["verdict"],
+        "interim": comparison.interim,
         "waterfall": run.archive.waterfall(),
         "reproducible": run.archive.meta("reproducible", True),
     }

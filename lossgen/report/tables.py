@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
+from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.compare import (
     SIGNIFICANT,
     Comparison,
@@ -119,6 +120,18 @@ def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
     return lines
 
 
+def audit_lines(audit: Audit | None) -> list[str]:
+    """How often the screen was wrong to reject, as far as this run can tell."""
+    if audit is None:
+        return []
+    whose = f" ({', '.join(audit.kinds)})" if audit.kinds else ""
+    return [
+        f"Screen: of {audit.trained} rejected candidates, drawn at random and trained, {audit.as_good}{whose} came out "
+        f"at least as well as the median of those that passed: false-rejection rate {audit.rate:.0%} "
+        f"(95 % interval {audit.low:.0%} – {audit.high:.0%})."
+    ]
+
+
 def setting_text(protocol: Mapping[str, Any]) -> str:
     """The data and the optimiser setting in one line; of a runner that names no setting, its options."""
     options = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.get("options", {}).items())
@@ -201,7 +214,10 @@ def show_lines(run: Run) -> list[str]:
     waterfall = run.archive.waterfall()
     if waterfall["proposed"]:
         lines.append("candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()))
+    lines += audit_lines(audit_of(run.archive))
     result = run.archive.meta("result")
+    if result and result.get("interim"):
+        lines.append(f"interim: the run was stopped; go on with: lossgen {run.config.kind} --resume {run.path}")
     if not result:
         return [*lines, f"go on with: lossgen {run.config.kind} --resume {run.path}"]
     lines.append(f"{result['metric']} after {result['steps']} steps:")

@@ -6,7 +6,7 @@ import sys
 IDENTITY = """
 import sys
 import lossgen.evolution.discover
-from lossgen.evolution.engine import found_name
+from lossgen.evolution.candidate import found_name
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.engine import Engine
+from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.finalists import first_sound
-from lossgen.evolution.session import Entry
+from lossgen.evolution.search import engine_of
 from lossgen.evolution.space_reader import find_space
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
@@ -26,10 +26,12 @@ FAULT = "ill-conditioned: value of real in float32 at score 1 is 2, the kernel's
 
 
 class FakeSession:
-    """A session whose workers find fault with every other module and train in no time."""
+    """A session whose workers find fault with every other module."""
 
     def __init__(self, archive: Archive, refuses: bool = True) -> None:
-        self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(seed=3, population=6, seeds=1))
+        config = {"seed": 3, "population": 6, "space": "ganetic", "seed_losses": [], "max_candidates": None}
+        text = find_space("ganetic").text
+        self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(**config, space_text=text))
         self.ready = SimpleNamespace(scale_free=True)
         self.listener = Listener()
         self.refuses = refuses
@@ -41,16 +43,12 @@ class FakeSession:
         ok, not_ok = Outcome("ok", reason="export: equal" if full else ""), Outcome("crashed", reason=FAULT)
         return {entry.digest: not_ok if entry.digest in faulty else ok for entry in entries}
 
-    def train(self, stage: str, entries: list[Entry], *more: int, reserve: int) -> dict[str, list[Outcome]]:
-        return {entry.digest: [Outcome("ok")] for entry in entries}
-
-    def fitness(self, outcomes: list[Outcome]) -> float:
-        return 1.0
-
 
 def searched(path: Path, refuses: bool = True) -> FakeSession:
     session = FakeSession(Archive(path), refuses)
-    Engine(session, find_space("ganetic")).run(3, 1, 0)  # type: ignore[arg-type]
+    engine = engine_of(session)  # type: ignore[arg-type]
+    for _ in range(3):
+        engine.tell(candidates := engine.ask(), [1.0] * len(candidates))
     return session
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Contestant, summarise_outcomes
-from lossgen.evolution.session import Entry
+from lossgen.evolution.entry import Entry
 from lossgen.report.figures import box_plot, sample_grids
 from lossgen.report.images import write_images
 from lossgen.report.live import duration

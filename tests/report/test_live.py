@@ -1,5 +1,6 @@
 """What a run shows while it goes on."""
 
+import dataclasses
 import io
 
 import pytest
@@ -10,52 +11,58 @@ from lossgen.report import live
 from lossgen.report.live import LiveView, PlainView
 from lossgen.runner import Outcome
 
-PLAN = Plan(4, 6, 10, 30.0, 2, 150.0, 90.0, True, ["a note"])
+PLAN = Plan(4, 2, 0, 6, 4, 10, 30.0, 2, True, ["a note"])
 
 
-class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
-
-
-def test_the_plan_says_what_the_budget_buys() -> None:
-    first, *rest = live.plan_lines(PLAN)
-    assert "10 trainings (4 in the search, 6 on fresh seeds) of 10 steps" in first
-    assert "about 2 min with 2 workers" in first
+def test_the_plan_says_what_the_budget_buys_and_costs() -> None:
+    what, price, *rest = live.plan_lines(PLAN)
+    assert "12 trainings of 10 steps: 4 in the search, 2 to polish" in what
+    assert "6 on fresh seeds" in what
+    assert "screen" not in what
+    assert "about 30 s each, 3 min in all with 2 workers, 2 min of it for verification." in price
     assert rest == ["a note"]
 
 
-def test_time_left_is_of_the_present_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    view = PlainView(Console(file=io.StringIO()))
-    for _ in range(2):
-        view.stage("search", 4, 0)
-        view.progress("search", 0.0)
-        clock.now += 100.0
-        view.progress("search", 0.5)
-        assert view.time_left() == pytest.approx(100.0)
-        clock.now += 100.0
-        view.progress("search", 1.0)
+def test_a_price_that_is_not_known_is_not_made_up() -> None:
+    lines = live.plan_lines(dataclasses.replace(PLAN, seconds_per_training=None))
+    assert "the first ones tell" in lines[1]
+    assert not any("about" in line for line in lines)
 
 
-def test_the_panel_counts_down_by_what_trainings_took() -> None:
-    view = LiveView(Console(file=io.StringIO(), force_terminal=True))
+def test_the_time_left_is_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out, width=200))
+    view.progress("search", 0.25, None)
+    assert out.getvalue() == ""
+    view.progress("search", 0.5, 100.0)
+    assert "search: 50% of this round, about 2 min left in all" in out.getvalue()
+
+
+def test_the_panel_shows_the_best_and_the_time_left() -> None:
+    out = io.StringIO()
+    view = LiveView(Console(file=out, force_terminal=True, width=100))
     try:
         view.planned(PLAN)
-        assert view.time_left() == pytest.approx(150.0)
         view.stage("search", 4, 2)
         view.trained("search", "A", "loss A() = 1", Outcome("ok", {}, seconds=10.0), 3.0)
-        assert view.time_left() == pytest.approx((10 - 3) * 10.0 / 2)
+        view.trained("audit", "B", "loss B() = 1", Outcome("ok", {}, seconds=10.0), 1.0)
+        view.progress("search", 0.75, 40.0)
         assert view.best == 3.0
+        assert "about 40 s" in _text(view)
     finally:
         view.close()
+
+
+def _text(view: LiveView) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(view._panel())
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
 def test_a_maximised_metric_is_shown_as_it_is() -> None:
     out = io.StringIO()
     view = PlainView(Console(file=out, width=200))
-    view.planned(Plan(4, 6, 10, 30.0, 2, 150.0, 90.0, False, []))
+    view.planned(dataclasses.replace(PLAN, minimise=False))
     view.stage("search", 4, 0)
     view.trained("search", "A", "loss A() = 1", Outcome("ok", {}), -0.9)
     assert "A 0.9 (best 0.9)" in out.getvalue()

@@ -1,0 +1,87 @@
+"""How often is the screen wrong to reject? A random sample of what it has rejected is trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossgen.evolution.archive import Archive, CandidateRow
+from lossgen.evolution.candidate import Individual
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.events import Plan
+from lossgen.evolution.session import Session
+from lossgen.kernel.screen import Rejection
+from lossgen.language.lower import NotFiniteError, lower_loss
+from lossgen.language.parser import parse_loss
+from lossgen.stats import proportion_interval
+
+AUDIT = 2
+"""Purpose of the random stream, beside those of the search."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What became of rejected candidates.
+
+    Attributes:
+        trained: how many were trained.
+        as_good: how many of them came out at least as well as the median of those that passed and trained.
+        kinds: the reasons for which those had been rejected.
+        rate: as_good / trained, the screen's false-rejection rate.
+        low, high: 95 % Wilson interval of the rate.
+    """
+
+    trained: int
+    as_good: int
+    kinds: Sequence[str]
+    rate: float
+    low: float
+    high: float
+
+
+def audit(session: Session, searched: Sequence[Individual], plan: Plan) -> None:
+    """Train a sample on one seed each, and keep what came of it in the archive.
+
+    Args:
+        searched: what was trained in the search.
+    """
+    archive = session.run.archive
+    passed = sorted(i.fitness for i in searched if np.isfinite(i.fitness) and i.candidate.origin != "polish")
+    if not (plan.audit_trainings and passed) or session.stopping:
+        return
+    sample = _sample(archive.candidates(), plan.audit_trainings, session.run.config.seed)
+    entries = [Entry.of(parse_loss(row.loss)) for row in sample]
+    outcomes = session.train("audit", entries, 1, plan.steps, reserve=plan.verify_trainings)
+    bar = passed[(len(passed) - 1) // 2]
+    trained = [row for row in sample if outcomes[row.digest]]
+    well = [row for row in trained if session.fitness(outcomes[row.digest]) <= bar]
+    kinds = sorted(row.reason.split(":")[0] for row in well)
+    archive.set_meta("audit", {"trained": len(trained), "as_good": len(well), "kinds": kinds})
+
+
+def audit_of(archive: Archive) -> Audit | None:
+    """The audit of a run, None where it trained nothing for one."""
+    found = archive.meta("audit")
+    if not found or not found["trained"]:
+        return None
+    trained, well = found["trained"], found["as_good"]
+    return Audit(trained, well, found["kinds"], well / trained, *proportion_interval(well, trained))
+
+
+def _sample(rows: Sequence[CandidateRow], count: int, seed: int) -> list[CandidateRow]:
+    """Rejected candidates, drawn whatever their reasons: but not those for which there is no module to train, or none
+    that computes what was judged."""
+    rejected = [
+        row for row in rows if row.fate == "rejected" and not row.reason.startswith(f"{Rejection.ILL_CONDITIONED}:")
+    ]
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, 0, AUDIT)))
+    chosen: list[CandidateRow] = []
+    for i in rng.permutation(len(rejected)):
+        if len(chosen) == count:
+            break
+        try:
+            lower_loss(parse_loss(rejected[i].loss))
+        except NotFiniteError:
+            continue
+        chosen.append(rejected[i])
+    return chosen

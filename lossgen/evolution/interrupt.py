@@ -1,0 +1,36 @@
+"""Ctrl-C: once ends a run in order, twice at once."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lossgen.evolution.session import Session
+
+SAID = b"\nStopping: what is being trained is finished, and what was found is verified. Ctrl-C again stops at once.\n"
+
+
+@contextmanager
+def ctrl_c_stops(session: Session) -> Iterator[None]:
+    """Inside, the first Ctrl-C stops the session, and a second one raises KeyboardInterrupt.
+
+    Elsewhere than in the main thread, and where Ctrl-C is ignored, nothing changes.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+
+    def handle(_: int, __: FrameType | None) -> None:
+        if session.stopped:
+            raise KeyboardInterrupt
+        session.stop()
+        os.write(2, SAID)  # not through a stream, which may be in the middle of a write
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,113 @@
+"""What a run's budget buys: steps of a training, trainings of each part, and their price."""
+
+from collections.abc import Sequence
+
+from lossgen.errors import InputError
+from lossgen.evolution.config import GENERATIONS, STEPS, RunConfig
+from lossgen.evolution.events import Plan
+
+SHORTEST = 50
+SEARCH_SLACK = 0.95
+VERIFY_SHARE = 0.45
+COMPARE_SHARE = 0.9
+"""Of a time limit: when the search is to be over with verification done, what verification may take of it, and what
+a comparison may be planned to take."""
+POLISH, AUDIT = 16, 8
+POLISH_PART, AUDIT_PART = 6, 12
+"""Most trainings of the polish and of the audit, and what part of the search's they are at most: one in so many."""
+FEW = 30
+
+Timing = tuple[float, float]
+"""Seconds that a training takes apart from its steps, and a step's seconds."""
+
+
+def plan_steps(config: RunConfig, timing: Timing | None, verify_trainings: int, workers: int) -> tuple[int, list[str]]:
+    """Steps of a training: as asked, else what the time limit buys, else the default; and what is to be said of it."""
+    steps = config.steps or STEPS
+    if config.steps is None and config.time_limit and timing:
+        share = VERIFY_SHARE if config.kind == "evolve" else COMPARE_SHARE
+        rounds = -(-verify_trainings // workers)
+        apart, a_step = timing
+        affordable = int((config.time_limit * share / rounds - apart) / a_step)
+        if affordable < steps:
+            steps = max(affordable, SHORTEST)
+            return steps, [f"the time limit buys {steps} steps a training instead of {STEPS}"]
+    return steps, []
+
+
+def make_plan(
+    config: RunConfig,
+    timing: Timing | None,
+    verify_trainings: int,
+    workers: int,
+    elapsed: float = 0.0,
+    minimise: bool = True,
+    notes: Sequence[str] = (),
+) -> Plan:
+    """Fit a run into its limits.
+
+    Args:
+        timing: None where it is not known before the first training.
+        verify_trainings: those on fresh seeds, or of a comparison; they come first in any budget.
+        elapsed: seconds that are gone.
+
+    Raises:
+        InputError: a limit does not buy verification and one training more.
+    """
+    said = list(notes)
+    steps, why = plan_steps(config, timing, verify_trainings, workers)
+    said += why
+    price = timing[0] + steps * timing[1] if timing else None
+    if config.kind == "compare":
+        return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said)
+
+    room = _room(config, steps, verify_trainings)
+    asked = config.generations is not None or (room is None and not config.time_limit and not config.max_candidates)
+    search = config.population * config.seeds * (config.generations or GENERATIONS)
+    polish, audit = _shares(config, search)
+    if room is not None and (not asked or search + polish + audit > room):
+        search, polish, audit = _divided(config, room)
+    most = search if asked or room is not None else None
+    if config.time_limit and price:
+        verify_seconds = -(-verify_trainings // workers) * price
+        in_time = int((config.time_limit * SEARCH_SLACK - verify_seconds - elapsed) * workers / price)
+        if most is None or search + polish + audit > in_time:
+            search, polish, audit = _divided(config, max(in_time, config.seeds))
+            said.append("the search goes on until the time that verification needs is left")
+    if search < FEW:
+        said.append(
+            f"{search} trainings are a sample of the space rather than a search of it: "
+            "`lossgen compare zoo` under the same flags tells more for that price"
+        )
+    return Plan(search, polish, audit, verify_trainings, most, steps, price, workers, minimise, said)
+
+
+def _room(config: RunConfig, steps: int, verify_trainings: int) -> int | None:
+    """Trainings that the run's counts leave beside verification, None where nothing counts them."""
+    rooms = []
+    for flag, limit, each in (("--max-trainings", config.max_trainings, 1), ("--max-steps", config.max_steps, steps)):
+        if limit is not None:
+            rooms.append(limit // each - verify_trainings)
+            if rooms[-1] < config.seeds:
+                raise InputError(
+                    f"{flag} {limit}: verification alone trains {verify_trainings} GANs"
+                    + (f" of {steps} steps" if each > 1 else "")
+                    + f"; give at least {(verify_trainings + config.seeds) * each}, or fewer --verify-seeds"
+                )
+    return min(rooms, default=None)
+
+
+def _divided(config: RunConfig, room: int) -> tuple[int, int, int]:
+    """Trainings of search, polish and audit, of so many together; the search comes first."""
+    polish, audit = _shares(config, room * POLISH_PART // (POLISH_PART + 1))
+    polish = min(polish, room - config.seeds)
+    audit = min(audit, room - config.seeds - polish)
+    search = room - polish - audit
+    return search - search % config.seeds, polish, audit
+
+
+def _shares(config: RunConfig, search: int) -> tuple[int, int]:
+    """Trainings of the polish and of the audit beside so many of the search."""
+    polish = min(POLISH, search // POLISH_PART) if config.polish is None else config.polish
+    audit = min(AUDIT, search // AUDIT_PART) if config.audit is None else config.audit
+    return polish, audit

@@ -1,0 +1,137 @@
+"""The engine as ask and tell: its results depend on what it is told, and on nothing else."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lossgen.errors import InputError
+from lossgen.evolution.archive import CandidateRow
+from lossgen.evolution.candidate import Candidate
+from lossgen.evolution.engine import Engine
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.space import Derivation
+from lossgen.language.parser import parse_loss
+
+
+def fine(entries: Sequence[Entry]) -> dict[str, str]:
+    return {entry.digest: "" for entry in entries}
+
+
+def engine(**more: object) -> Engine:
+    return Engine("ganetic", 5, 7, check=fine, **more)  # type: ignore[arg-type]
+
+
+def value(candidate: Candidate) -> float:
+    return int(candidate.digest[:4], 16) / 1000.0
+
+
+def search(engine: Engine, generations: int = 4) -> list[str]:
+    for _ in range(generations):
+        candidates = engine.ask()
+        engine.tell(candidates, [value(candidate) for candidate in candidates])
+    return [individual.entry.digest for individual in engine.trained]
+
+
+def test_what_is_asked_depends_on_seed_and_results_alone() -> None:
+    assert search(engine()) == search(engine())
+    assert search(engine()) != search(Engine("ganetic", 5, 8, check=fine))
+
+
+def test_the_order_of_telling_changes_nothing() -> None:
+    one, other = engine(), engine()
+    for _ in range(3):
+        a, b = one.ask(), other.ask()
+        assert [c.digest for c in a] == [c.digest for c in b]
+        one.tell(a, [value(c) for c in a])
+        other.tell(b[::-1], [value(c) for c in b[::-1]])
+    assert {i.entry.digest for i in one.population} == {i.entry.digest for i in other.population}
+
+
+def test_the_fittest_survives_and_leads_the_ranking() -> None:
+    found = engine()
+    search(found)
+    best = min(found.trained, key=lambda i: i.fitness)
+    assert found.ranking()[0].fitness == found.population[0].fitness == best.fitness
+    assert len(found.population) == 5
+
+
+def test_several_seeds_give_a_mean_and_a_spread() -> None:
+    found = engine()
+    candidates = found.ask(3)
+    found.tell(candidates, [[1.0, 3.0], [2.0], [1.0, math.nan]])
+    one, two, failed = found.trained
+    assert (one.fitness, one.spread) == (2.0, pytest.approx(math.sqrt(2.0)))
+    assert (two.fitness, two.spread) == (2.0, 0.0)
+    assert failed.fitness == math.inf
+    assert failed not in found.ranking()
+
+
+def test_all_that_is_proposed_is_recorded_with_its_fate() -> None:
+    rows: dict[tuple[int, int], CandidateRow] = {}
+    found = engine(record=lambda new: rows.update({(row.generation, row.number): row for row in new}))
+    candidates = found.ask()
+    assert len(rows) == found.proposed > 5
+    assert sum(row.fate == "trained" for row in rows.values()) == 5
+    found.tell(candidates[:2], [1.0, None])
+    fates = [
+        row.fate for row in rows.values() if row.digest in {c.digest for c in candidates} and row.fate != "duplicate"
+    ]
+    assert sorted(fates) == ["trained"] + 4 * ["untrained"]
+    assert len(found.trained) == 1
+
+
+def test_a_limit_of_proposals_is_kept() -> None:
+    found = engine(max_candidates=40)
+    candidates = found.ask(100)
+    assert found.proposed == 40
+    assert found.exhausted
+    assert len(candidates) < 40
+    found.tell(candidates, [1.0] * len(candidates))
+    assert found.ask() == []
+
+
+def test_a_loss_that_is_offered_again_has_the_fitness_that_is_known() -> None:
+    found = engine()
+    found.tell(candidates := found.ask(), [value(c) for c in candidates])
+    known = candidates[2]
+    flat = found.space.derive(parse_loss("loss Flat(y_real, y_pred) = y_real + 1"))
+    twin = Derivation(known.derivation.type, "mul", (known.derivation, _two(found)))  # under Adam the same
+    again, rejected, same = found.offer([known.derivation, flat, twin], "polish", known.digest)
+    assert again == same == value(known)
+    assert rejected == math.inf
+
+
+def _two(found: Engine) -> Derivation:
+    return found.space.derive(parse_loss("loss Two(y_real, y_pred) = y_pred + 2")).operands[1]
+
+
+@pytest.mark.parametrize(
+    ("tell", "says"),
+    [
+        (lambda e, c: e.tell(c, [1.0]), "2 candidates and 1 values"),
+        (lambda e, c: e.tell([*c[:1], *c[:1]], [1.0, 1.0]), "or told twice"),
+        (lambda e, c: e.tell([*c, *engine().ask(3)[2:]], [1.0] * 3), "not among the candidates of the last ask"),
+        (lambda e, c: e.ask(), "tell the results of the last generation first"),
+    ],
+)
+def test_misuse_is_said_in_one_line(tell, says: str) -> None:  # type: ignore[no-untyped-def]
+    found = engine()
+    candidates = found.ask(2)
+    with pytest.raises(InputError, match=says):
+        tell(found, candidates)
+
+
+def test_selection_and_variation_can_be_replaced() -> None:
+    chosen: list[int] = []
+
+    def worst(objectives: np.ndarray, count: int) -> list[int]:
+        chosen.append(len(objectives))
+        return [int(i) for i in np.argsort(-objectives[:, 0])[:count]]
+
+    found = engine(select=worst, vary=lambda space, a, b, rng: (space.sample(space.start, rng, 3), "mine"))
+    search(found, 2)
+    assert chosen == [5, 10]
+    assert found.population[0].fitness == max(i.fitness for i in found.trained)
+    assert {i.candidate.origin for i in found.trained} <= {"fresh", "mine"}

@@ -1,0 +1,77 @@
+"""What a budget buys."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossgen.errors import InputError
+from lossgen.evolution.config import GENERATIONS, POPULATION, STEPS, RunConfig
+from lossgen.evolution.events import Plan
+from lossgen.evolution.planner import SEARCH_SLACK, make_plan
+
+TIMING = (1.0, 0.002)
+
+
+def plan(verify: int = 42, workers: int = 2, timing: tuple[float, float] | None = TIMING, **config: object) -> Plan:
+    return make_plan(RunConfig(kind="evolve", **config), timing, verify, workers)  # type: ignore[arg-type]
+
+
+def test_without_flags_it_is_the_default() -> None:
+    found = plan()
+    assert (found.search_trainings, found.polish_trainings, found.audit_trainings) == (POPULATION * GENERATIONS, 16, 8)
+    assert found.most == found.search_trainings
+    assert found.steps == STEPS
+    assert found.seconds_per_training == pytest.approx(4.0)
+    assert found.seconds(found.trainings) == pytest.approx(found.trainings / 2 * 4.0)
+    assert not found.notes
+
+
+@given(st.integers(1, 400), st.integers(1, 4), st.sampled_from([None, 3]), st.integers(0, 30))
+def test_a_number_of_trainings_is_never_exceeded(limit: int, seeds: int, generations: int | None, verify: int) -> None:
+    if limit < verify + seeds:
+        with pytest.raises(InputError, match=f"give at least {verify + seeds}, or fewer --verify-seeds"):
+            plan(verify, max_trainings=limit, seeds=seeds, generations=generations)
+        return
+    found = plan(verify, max_trainings=limit, seeds=seeds, generations=generations)
+    assert found.trainings <= limit
+    assert found.search_trainings >= seeds
+    assert found.search_trainings % seeds == 0
+    assert found.most == found.search_trainings
+    if generations is None:
+        assert limit - found.trainings < seeds
+
+
+def test_steps_are_trainings_times_steps() -> None:
+    assert plan(max_steps=100 * STEPS) == plan(max_trainings=100)
+    with pytest.raises(InputError, match="--max-steps 100: verification alone trains 42 GANs of 1500 steps"):
+        plan(max_steps=100)
+
+
+@given(st.floats(60, 4000), st.integers(1, 4), st.sampled_from([None, 7]))
+def test_a_time_limit_is_kept_where_it_can_be(limit: float, workers: int, generations: int | None) -> None:
+    found = plan(workers=workers, time_limit=limit, generations=generations)
+    seconds = found.seconds(found.trainings)
+    assert seconds is not None
+    if found.steps > 50 and found.search_trainings > 1:
+        price = found.seconds_per_training or 0.0
+        assert seconds <= limit * SEARCH_SLACK + 2 * price
+    assert found.most == (None if generations is None else POPULATION * generations)
+
+
+def test_what_is_asked_for_is_had() -> None:
+    found = plan(population=4, generations=3, seeds=2, polish=5, audit=0)
+    assert (found.search_trainings, found.polish_trainings, found.audit_trainings) == (24, 5, 0)
+
+
+def test_a_budget_too_small_for_a_search_is_said() -> None:
+    (note,) = plan(population=4, generations=7).notes
+    assert "28 trainings are a sample" in note
+    assert "lossgen compare zoo" in note
+    assert not plan(population=10, generations=3).notes
+
+
+def test_an_unknown_price_stays_unknown() -> None:
+    found = plan(timing=None, time_limit=100.0)
+    assert found.seconds_per_training is None
+    assert found.seconds(10) is None
+    assert found.most is None
