@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lossgen.evolution.audit import audit_of
 from lossgen.evolution.clock import overhead
@@ -52,18 +52,30 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
 def same_setting(run: Run, steps: int) -> str:
     """The flags that train other losses under the setting of this run."""
     config = run.config
-    defaults = find_runner(config.runner).cls.options().model_dump(mode="json")
-    flags = {"data": config.data.name, "steps": steps}
-    if config.runner != "dcgan":
-        flags["runner"] = config.runner
-    if config.data.root and not Path(config.data.name).is_absolute():
-        flags["data-dir"] = config.data.root
-    if config.data.image_size:
-        flags["image-size"] = config.data.image_size
-    if config.data.fit != "pad":
-        flags["fit"] = config.data.fit
-    flags |= {name.replace("_", "-"): value for name, value in config.options.items() if defaults.get(name) != value}
-    return " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in flags.items())
+    flags: dict[str, Any] = {}
+    if config.runner == "command":
+        if "{steps}" in config.options["command"]:
+            flags["steps"] = steps
+    else:
+        flags |= {"data": config.data.name, "steps": steps}
+        if config.runner != "dcgan":
+            flags["runner"] = config.runner
+        if config.data.root and not Path(config.data.name).is_absolute():
+            flags["data-dir"] = config.data.root
+        if config.data.image_size:
+            flags["image-size"] = config.data.image_size
+        if config.data.fit != "pad":
+            flags["fit"] = config.data.fit
+    for name, field in find_runner(config.runner).cls.options.model_fields.items():
+        if name in config.options and config.options[name] != field.get_default(call_default_factory=True):
+            flags[name.replace("_", "-")] = config.options[name]
+    return " ".join(_flag(name, value) for name, value in flags.items())
+
+
+def _flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
 
 
 def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) -> "Iterator[RenderableType]":
