@@ -79,6 +79,10 @@ class Forecast:
         self._spent += seconds
         self._made += trainings
 
+    def done(self, trainings: float = 0.0) -> float:
+        """Part of the run's trainings that is done, with so many of the round under way."""
+        return (self.known + self._made + trainings) / self.trainings if self.trainings else 0.0
+
     def left(self, seconds: float = 0.0, trainings: float = 0.0) -> float | None:
         """Seconds left in the run.
 

@@ -20,6 +20,7 @@ polish and an audit train is compared with the search's; what an interrupted run
 
 TIMING_STEPS = (20, 60)
 TRIAL_TIMEOUT = 600.0
+A_TENTH = 0.1
 
 Told = Callable[[Entry, Sequence[Outcome]], None]
 
@@ -261,6 +262,7 @@ class _Batch:
         self.made += 1
         self._keep(entry, replicate, outcome)
         session.save_profile()
+        self._save_forecast()
         if session._cache is not None:
             session._cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
@@ -296,6 +298,13 @@ class _Batch:
         return cache_key(
             task.member, task.steps, run.config.runner_digest, run.config.options, ready.protocol, run.config.device
         )
+
+    def _save_forecast(self) -> None:
+        """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""
+        session, archive = self.session, self.session.run.archive
+        if session.forecast.done(self.made) >= A_TENTH and archive.meta("forecast") is None:
+            left = session.forecast.left(session.clock.elapsed - self.began, self.made)
+            archive.set_meta("forecast", {"at": session.clock.elapsed, "left": left})
 
     def _tell(self) -> None:
         session = self.session
