@@ -7,13 +7,14 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lossgen import settings
 from lossgen.errors import InputError
+from lossgen.files import write_text
 from lossgen.runner import Fit
 
 SCHEMA = 1
 BASELINES = ("bce", "lsgan", "hinge", "ganetic")
-
-POPULATION, GENERATIONS, STEPS, VERIFY_SEEDS, RUNNERS_UP = 16, 6, 1500, 6, 2
+RUNNERS_UP = 2
 
 
 class DataConfig(BaseModel):
@@ -21,10 +22,10 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = "digits"
+    name: str = settings.DATA
     root: str | None = None
-    image_size: int | None = None
-    fit: Fit = "pad"
+    image_size: int | None = Field(None, ge=1)
+    fit: Fit = settings.FIT
     download: bool = False
     seed: int = 0
 
@@ -40,17 +41,17 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["evolve", "compare", "ask"]
-    runner: str = "dcgan"
+    runner: str = settings.RUNNER
     runner_digest: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     data: DataConfig = Field(default_factory=DataConfig)
-    space: str = "ganetic"
+    space: str = settings.SPACE
     space_text: str = ""
-    population: int = Field(POPULATION, ge=1)
+    population: int = Field(settings.POPULATION, ge=1)
     generations: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    seeds: int = Field(1, ge=1)
-    verify_seeds: int = Field(VERIFY_SEEDS, ge=2)
+    seeds: int = Field(settings.SEEDS, ge=1)
+    verify_seeds: int = Field(settings.VERIFY_SEEDS, ge=2)
     polish: int | None = Field(None, ge=0)
     audit: int | None = Field(None, ge=0)
     max_trainings: int | None = Field(None, ge=1)
@@ -59,8 +60,8 @@ class RunConfig(BaseModel):
     cache: bool = False
     select: str = ""
     vary: str = ""
-    seed: int = Field(0, ge=0)
-    device: str = "cpu"
+    seed: int = Field(settings.SEED, ge=0)
+    device: str = settings.DEVICE
     seed_losses: list[str] = Field(default_factory=list)
     losses: list[str] = Field(default_factory=list)
     time_limit: float | None = Field(None, gt=0)
@@ -70,7 +71,7 @@ class RunConfig(BaseModel):
 def write_config(config: RunConfig, path: Path, versions: dict[str, str]) -> None:
     """Write run.toml: the configuration and the versions it began with."""
     text = {"schema": SCHEMA, **config.model_dump(exclude_none=True), "versions": versions}
-    path.write_text(tomli_w.dumps(text), encoding="utf-8")
+    write_text(path, tomli_w.dumps(text))
 
 
 def read_config(path: Path) -> RunConfig:
@@ -82,10 +83,13 @@ def read_config(path: Path) -> RunConfig:
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
         schema = text.pop("schema", None)
-        text.pop("versions", None)
-        if schema != SCHEMA:
+        complete = bool(text.pop("versions", None))  # they are written last
+        if schema is not None and schema != SCHEMA:
             raise InputError(f"{path}: schema {schema}, this lossgen reads {SCHEMA}")
-        return RunConfig.model_validate(text)
+        config = RunConfig.model_validate(text) if schema else None
+        if config is None or not complete:
+            raise InputError(f"{path}: is cut short; restore it from a copy, or start a new run")
+        return config
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

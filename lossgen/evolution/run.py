@@ -1,6 +1,7 @@
 """A run is a folder: run.toml, archive.sqlite, and what is written at its end."""
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
@@ -27,12 +28,14 @@ class Run:
         path: its folder.
         config: what it was asked to do.
         archive: what it has found out.
+        notes: what the user should know about how it was opened.
     """
 
     def __init__(self, path: Path, config: RunConfig, archive: Archive) -> None:
         self.path = path
         self.config = config
         self.archive = archive
+        self.notes: list[str] = []
 
     @property
     def name(self) -> str:
@@ -104,6 +107,7 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
         with _locked(path):
             _refuse_occupied(path)  # another process may have been first
             write_config(config, path / CONFIG, versions())
+            _outlive_power_cut(path / CONFIG)
             archive = Archive(path / ARCHIVE)
     except OSError as error:
         raise InputError(f"--out {path}: cannot be written: {error.strerror or error}") from None
@@ -111,7 +115,7 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
         try:
             yield Run(path, config, archive)
         except InputError:
-            if not archive.outcomes():
+            if _is_empty(archive):
                 archive.close()
                 _clear(path, made)
             raise
@@ -124,6 +128,19 @@ def _refuse_occupied(path: Path) -> None:
         raise InputError(f"--out {path}: holds a run already; go on with `--resume {path}`, or choose another")
     if any(entry.name not in (LOCK, LOGS) for entry in path.iterdir()):
         raise InputError(f"--out {path}: is not empty; give a new or an empty folder")
+
+
+def _is_empty(archive: Archive) -> bool:
+    try:
+        return not archive.outcomes()
+    except InputError:  # it cannot be read, which may be why the run has ended: whatever is in there stays
+        return False
+
+
+def _outlive_power_cut(path: Path) -> None:
+    """Have the system write a file to the disk now, as SQLite has it done for the archive."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _clear(path: Path, made: bool) -> None:
@@ -144,8 +161,10 @@ def _clear(path: Path, made: bool) -> None:
 def open_run(name: str | Path, *, locked: bool = True) -> Iterator[Run]:
     """Open a run that exists: a folder, or a unique prefix of one under ./runs.
 
+    A run that is opened to be worked on starts over where its archive is gone: run.toml says all that it needs.
+
     Args:
-        locked: refuse when another process works on it; False to look only.
+        locked: refuse when another process works on it; False to look only, and change nothing.
 
     Raises:
         InputError: no such run, several, or one that is damaged or in use.
@@ -153,9 +172,14 @@ def open_run(name: str | Path, *, locked: bool = True) -> Iterator[Run]:
     path = find_run(name)
     config = read_config(path / CONFIG)
     with _locked(path) if locked else nullcontext():
-        archive = Archive(path / ARCHIVE, create=False)
+        archive = Archive(path / ARCHIVE, "write" if locked else "look")
         try:
-            yield Run(path, config, archive)
+            run = Run(path, config, archive)
+            if archive.is_new:
+                run.notes.append(f"run {path}: its {ARCHIVE} is gone; the run starts over from its {CONFIG}")
+            elif locked:
+                archive.check()
+            yield run
         finally:
             archive.close()
 
