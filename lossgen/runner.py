@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from lossgen.errors import InputError
 from lossgen.resources import resource_dir
+from lossgen.settings import DATA, FIT
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -40,10 +41,10 @@ class DataSpec:
         seed: seed of a validation or test split that has to be made.
     """
 
-    name: str = "digits"
+    name: str = DATA
     root: str | None = None
     image_size: int | None = None
-    fit: Fit = "pad"
+    fit: Fit = FIT
     download: bool = False
     seed: int = 0
 

@@ -1,12 +1,12 @@
 """Flags that commands share, and those that a runner's options become."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from lossgen import settings
 from lossgen.errors import InputError
 from lossgen.resources import resource_dir
 
@@ -37,7 +37,7 @@ class RunnerCommand(click.Command):
     ) -> click.Context:
         self.params = list(self.own)
         if _given(args, "--resume") is None:  # a run that goes on has its options already
-            usual = "dcgan" if _given(args, "--command") is None else "command"
+            usual = settings.RUNNER if _given(args, "--command") is None else "command"
             self.params += _runner_flags(_given(args, "--runner") or usual, self.own)
         ctx = super().make_context(info_name, args, parent, **extra)
         if not ctx.resilient_parsing and ctx.params["resume"] is None:
@@ -103,14 +103,12 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in later ve
     """A length of time: 90, 90s, 15m, 2h."""
 
     name = "time"
-    _FORM = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|)$")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = self._FORM.match(str(value).strip().lower())
-        seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
-        if not seconds > 0:
-            self.fail(f"{value!r} is not a length of time such as 90s, 15m or 2h", param, ctx)
-        return seconds
+        try:
+            return settings.seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def together(options: Sequence[Command]) -> Callable[[Command], Command]:
@@ -127,13 +125,13 @@ def together(options: Sequence[Command]) -> Callable[[Command], Command]:
 DATA_FLAGS = frozenset({"data", "data_dir", "image_size", "fit", "download"})
 DATA_OPTIONS = together(
     [
-        click.option("--data", default="digits", help="Data set: a name, an .npz file, or a folder of images."),
+        click.option("--data", default=settings.DATA, help="Data set: a name, an .npz file, or a folder of images."),
         click.option("--data-dir", default=None, help="Folder that names are looked up in; else LOSSGEN_DATA."),
         click.option("--image-size", type=click.IntRange(min=1), help="Side in pixels; else the largest that fits."),
         click.option(
             "--fit",
             type=click.Choice(["pad", "crop", "stretch"]),
-            default="pad",
+            default=settings.FIT,
             help="How an image that is not square becomes so.",
         ),
         click.option("--download", is_flag=True, help="Fetch the data set where it is absent."),
@@ -142,7 +140,7 @@ DATA_OPTIONS = together(
 
 RUN_OPTIONS = together(
     [
-        click.option("--runner", default="dcgan", help="Benchmark: a name, a .py file, or an entry point."),
+        click.option("--runner", default=settings.RUNNER, help="Benchmark: a name, a .py file, or an entry point."),
         click.option(
             "--command",
             metavar="TEXT",
@@ -156,10 +154,12 @@ RUN_OPTIONS = together(
             help="What the command is judged by: '{out}/metrics.json:fid', or a .csv file and its column. Minimised, "
             "unless :max stands behind it.",
         ),
-        click.option("--steps", type=click.IntRange(min=1), help="Generator updates of a training. [default: 1500]"),
-        click.option("--seed", type=click.IntRange(min=0), default=0, help="The run's seed."),
+        click.option(
+            "--steps", type=click.IntRange(min=1), help=f"Generator updates of a training. [default: {settings.STEPS}]"
+        ),
+        click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
         click.option("--workers", type=click.IntRange(min=1), help="Worker processes; else one a core."),
-        click.option("--device", default="cpu", help="cpu, or cuda."),
+        click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
         click.option("--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 15m, 2h."),
         click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
         click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lossgen import settings
 from lossgen.cli.flags import DATA_OPTIONS, RUN_OPTIONS, SETTINGS, RunnerCommand
 from lossgen.errors import InputError
 
@@ -28,9 +29,11 @@ LASTING = frozenset({"resume", "workers", "generated"})
 @click.command(cls=RunnerCommand, context_settings=SETTINGS)
 @RUN_OPTIONS
 @DATA_OPTIONS
-@click.option("--space", default="ganetic", help="Search space: a name, or a .lark file.")
-@click.option("--population", type=click.IntRange(min=1), help="Candidates trained a generation. [default: 16]")
-@click.option("--generations", type=click.IntRange(min=1), help="Generations. [default: 6]")
+@click.option("--space", default=settings.SPACE, help="Search space: a name, or a .lark file.")
+@click.option(
+    "--population", type=click.IntRange(min=1), default=settings.POPULATION, help="Candidates trained a generation."
+)
+@click.option("--generations", type=click.IntRange(min=1), help=f"Generations. [default: {settings.GENERATIONS}]")
 @click.option("--max-trainings", type=click.IntRange(min=1), help="GANs that the run may train, verification included.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Generator updates of the run, verification included.")
 @click.option("--max-candidates", type=click.IntRange(min=1), help="Losses that the search may propose.")
@@ -39,11 +42,21 @@ LASTING = frozenset({"resume", "workers", "generated"})
 )
 @click.option("--audit", type=click.IntRange(min=0), help="Rejected losses to train all the same. [default: 8 or less]")
 @click.option("--cache", is_flag=True, help="Use and keep outcomes across runs; the record is then not reproducible.")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds that each candidate is trained on.")
-@click.option("--verify-seeds", type=click.IntRange(min=2), default=6, help="Fresh seeds of the verification.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=settings.SEEDS, help="Seeds that each candidate is trained on."
+)
+@click.option(
+    "--verify-seeds",
+    type=click.IntRange(min=2),
+    default=settings.VERIFY_SEEDS,
+    help="Fresh seeds of the verification.",
+)
 @click.option("--seed-loss", "seed_losses", multiple=True, metavar="LOSS", help="Start from this loss, too.")
 @click.option(
-    "--generated", type=click.Path(path_type=Path), default=Path("generated"), help="Folder that found losses go to."
+    "--generated",
+    type=click.Path(path_type=Path),
+    default=settings.GENERATED,
+    help="Folder that found losses go to.",
 )
 @click.pass_context
 def evolve(ctx: click.Context, /, **flags: Any) -> None:
@@ -75,7 +88,9 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.argument("losses", nargs=-1, metavar="LOSS...")
 @RUN_OPTIONS
 @DATA_OPTIONS
-@click.option("--seeds", type=click.IntRange(min=1), default=6, help="Seeds that each loss is trained on.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=settings.COMPARE_SEEDS, help="Seeds that each loss is trained on."
+)
 @click.option("--trust", is_flag=True, help="Run .py files whose code is not what lossgen would write.")
 @click.pass_context
 def compare(ctx: click.Context, /, **flags: Any) -> None:

@@ -15,13 +15,13 @@ from lossgen.errors import InputError
 from lossgen.evolution.admission import Admission, Check, Proposal, check_here
 from lossgen.evolution.archive import CandidateRow
 from lossgen.evolution.candidate import Candidate, Individual
-from lossgen.evolution.config import POPULATION
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.selection import Select, select, tournament
 from lossgen.evolution.space import Derivation, Space
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, random_individual, vary
 from lossgen.language.loss import Loss
+from lossgen.settings import POPULATION
 
 BATCH = 256
 MOST_PROPOSALS = 100_000

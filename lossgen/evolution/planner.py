@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from lossgen.errors import InputError
-from lossgen.evolution.config import GENERATIONS, STEPS, RunConfig
+from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
+from lossgen.settings import GENERATIONS, STEPS
 
 SHORTEST = 50
 SEARCH_SLACK = 0.95

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossgen.errors import InputError
-from lossgen.evolution.config import GENERATIONS, POPULATION, STEPS, RunConfig
+from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
 from lossgen.evolution.planner import SEARCH_SLACK, make_plan
+from lossgen.settings import GENERATIONS, POPULATION, STEPS
 
 TIMING = (1.0, 0.002)
 
