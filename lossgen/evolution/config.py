@@ -24,7 +24,7 @@ class DataConfig(BaseModel):
 
     name: str = settings.DATA
     root: str | None = None
-    image_size: int | None = Field(None, ge=1)
+    image_size: int | None = Field(default=None, ge=1)
     fit: Fit = settings.FIT
     download: bool = False
     seed: int = 0
