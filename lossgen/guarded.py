@@ -80,19 +80,22 @@ def _guard(scratch: str, command: Sequence[str]) -> int:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return NOT_STARTED
 
+    gone = threading.Event()
+
     def watch() -> None:
         while os.read(0, 1024):  # not by sys.stdin, whose lock would be missed at this process's end
             pass
+        gone.set()
         _kill(process.pid)
-        if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
-        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
     if sys.platform == "linux":
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # until it is reaped, its number is nobody else's
         _kill(process.pid)
-    return _code(process.wait())
+    code = process.wait()
+    if scratch and gone.is_set():
+        shutil.rmtree(scratch, ignore_errors=True)
+    return _code(code)
 
 
 def _kill(pid: int) -> None:
