@@ -120,7 +120,7 @@ class Command:
             notes.append("the command has no {seed}: it cannot be told to repeat a training, so neither can lossgen")
         protocol = {
             "command": self.chosen.command, "metric": self.chosen.metric, "files": self._files(),
-            "setting": f"{self.chosen.command} (metric {self.chosen.metric})",
+            "setting": self.chosen.command,
         }  # fmt: skip
         return Preparation(protocol, notes)
 
