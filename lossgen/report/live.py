@@ -99,7 +99,8 @@ class PlainView(Listener):
             self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} trainings stand in the archive already")
 
     def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
-        fates = ", ".join(f"{count} {fate}" for fate, count in waterfall.items() if fate not in ("proposed", "trained"))
+        elsewhere = ("proposed", "trained", "verified")
+        fates = ", ".join(f"{count} {fate}" for fate, count in waterfall.items() if fate not in elsewhere)
         self.say(
             f"generation {_counted(generation, generations)}: {waterfall['proposed']} proposed so far "
             f"({fates}), {waterfall.get('trained', 0)} to train"

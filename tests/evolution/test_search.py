@@ -52,7 +52,8 @@ def test_a_search_ends_with_all_that_it_promises(undisturbed: Path) -> None:
     assert all(b["seeds"] == 3 for b in summary["baselines"])
     waterfall = summary["waterfall"]
     assert waterfall["trained"] == 12
-    assert waterfall["proposed"] == sum(n for fate, n in waterfall.items() if fate != "proposed")
+    assert waterfall["verified"] == len(summary["champions"] + summary["runners_up"])
+    assert waterfall["proposed"] == sum(n for fate, n in waterfall.items() if fate not in ("proposed", "verified"))
     for name in ("run.toml", "archive.sqlite", "hall_of_fame.csv", "champion.png", "progress.png", "box_plot.png"):
         assert (run / name).stat().st_size > 0
 
