@@ -102,6 +102,8 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
     found = find_runner(config.runner)
     if found.digest != config.runner_digest:
         raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
+    for note in run.notes:
+        listener.note(note)
     began = run.archive.meta("versions")
     if began is not None and began != versions():
         changed = ", ".join(sorted(name for name, now in versions().items() if began.get(name) != now))
