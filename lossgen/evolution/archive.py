@@ -109,22 +109,23 @@ class Archive(Database):
     def waterfall(self) -> dict[str, int]:
         """How many candidates came how far: proposed, each rejection, duplicate, untrained, cache, trained, verified.
 
-        Of those that count as trained (also before they are), "cache" says of how many all outcomes were taken from
-        the outcome cache, and "verified" how many losses that were found came to be verified; each only where there
-        are any. The others sum up to the proposed.
+        Those whose every outcome was taken from the outcome cache are no "trained"; others are that also before they
+        are. "verified" are losses that were found, in the form that was verified; all but these sum up to the proposed.
+        Only what there is has an entry.
         """
         rows = self.rows(
             "SELECT CASE fate WHEN 'rejected' THEN substr(reason, 1, instr(reason || ':', ':') - 1) ELSE fate END, "
             "COUNT(*) FROM candidates GROUP BY 1 ORDER BY 2 DESC, 1"
         )
         counts: dict[str, int] = dict(rows)
+        cached = self._count(
+            "SELECT digest FROM outcomes WHERE stage IN ('search', 'polish') GROUP BY digest HAVING MIN(cached)"
+        )
         after = {
             "duplicate": counts.pop("duplicate", 0),
             "untrained": counts.pop("untrained", 0),
-            "cache": self._count(
-                "SELECT digest FROM outcomes WHERE stage IN ('search', 'polish') GROUP BY digest HAVING MIN(cached)"
-            ),
-            "trained": counts.pop("trained", 0),
+            "cache": cached,
+            "trained": counts.pop("trained", 0) - cached,
             "verified": self._count(
                 "SELECT DISTINCT digest FROM outcomes WHERE stage = 'verify' AND substr(name, 1, ?) = ?",
                 (len(FOUND), FOUND),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
+from lossgen.evolution.cache import OutcomeCache, cache_key
 from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan
@@ -46,7 +47,7 @@ class Session:
         self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
         self.forecast = Forecast(0, None, pool.count)
-        self._cache = None
+        self._cache = OutcomeCache() if run.config.cache else None
 
     def fitness(self, outcomes: Sequence[Outcome]) -> float:
         """Mean of the first objective, to be minimised; infinite where a training failed."""
@@ -288,7 +289,7 @@ class _Batch:
 
     def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
         key = OutcomeKey(self.stage, entry.digest, replicate, self.steps)
-        self.session.run.archive.add_outcome(key, entry.loss.name, outcome)
+        self.session.run.archive.add_outcome(key, entry.loss.name, outcome, cached)
 
     def _of(self, entry: Entry) -> list[Outcome]:
         return [self.found[entry.digest, r] for r in range(self.replicates) if (entry.digest, r) in self.found]

@@ -11,7 +11,7 @@ from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
-from lossgen.report.live import duration
+from lossgen.report.live import duration, waterfall_text
 from lossgen.report.tables import audit_lines, comparison_table, remarks, setting_text, verdict_lines
 from lossgen.runner import find_runner
 
@@ -25,7 +25,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
 
     waterfall = run.archive.waterfall()
     yield ""
-    yield Text("Candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()) + ".")
+    yield Text(f"Candidates: {waterfall_text(waterfall)}.")
     seeds = run.config.verify_seeds
     for line in audit_lines(audit_of(run.archive)):
         yield Text(line)
@@ -33,7 +33,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
         yield Text("Interim: the run was stopped. What was found so far is verified, and the search is not over.")
     yield Text(f"Verification: all retrained on {seeds} fresh seeds; the champion was named before.")
     yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
-    for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0)):
+    for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0) + waterfall.get("cache", 0)):
         yield Text(line)
     if discovery.champion is not None:
         yield Text(f"\nChampion: {formula(discovery.champion.loss)}")

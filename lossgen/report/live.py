@@ -37,6 +37,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def waterfall_text(waterfall: Mapping[str, int], trained: str = "trained") -> str:
+    """How many candidates came how far: 608 proposed: rejected (184 flat, …), 267 duplicates, 18 trained, 3 verified."""
+    later = {
+        "duplicate": "duplicates", "untrained": "left untrained", "cache": "from the cache", "trained": trained,
+        "verified": "verified",
+    }  # fmt: skip
+    rejections = [f"{n} {fate}" for fate, n in waterfall.items() if fate != "proposed" and fate not in later]
+    parts = [f"rejected ({', '.join(rejections)})"] if rejections else []
+    parts += [f"{waterfall[fate]} {words}" for fate, words in later.items() if fate in waterfall]
+    return f"{waterfall['proposed']} proposed: {', '.join(parts)}"
+
+
 def plan_lines(plan: Plan) -> list[str]:
     """What the budget buys, in sentences."""
     parts = [f"{plan.verify_trainings} on the same seeds for all"]
@@ -96,15 +108,10 @@ class PlainView(Listener):
         self._total += total
         self._done += done
         if done:
-            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} trainings stand in the archive already")
+            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} trainings are known already")
 
     def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
-        elsewhere = ("proposed", "trained", "verified")
-        fates = ", ".join(f"{count} {fate}" for fate, count in waterfall.items() if fate not in elsewhere)
-        self.say(
-            f"generation {_counted(generation, generations)}: {waterfall['proposed']} proposed so far "
-            f"({fates}), {waterfall.get('trained', 0)} to train"
-        )
+        self.say(f"generation {_counted(generation, generations)}: {waterfall_text(waterfall, 'to train')} so far")
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
@@ -191,8 +198,7 @@ class LiveView(PlainView):
         if self._generation:
             table.add_row("generation", self._generation)
         if self._waterfall:
-            fates = [f"{count} {fate}" for fate, count in self._waterfall.items()]
-            table.add_row("candidates", Text(" · ".join(fates)))
+            table.add_row("candidates", Text(waterfall_text(self._waterfall, "to train")))
         if self._total:
             table.add_row("trainings", f"{self._done} of {self._planned()}")
             table.add_row("", ProgressBar(total=max(self._planned(), 1), completed=self._done, width=40))

@@ -23,6 +23,7 @@ from lossgen.evolution.run import CONFIG, Run, open_run
 from lossgen.gan.describe import SourceRow
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
+from lossgen.report.live import waterfall_text
 from lossgen.stats import smallest_p
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def show_lines(run: Run) -> list[str]:
     lines = [f"{run.path}: {run.config.kind}, {_state(run)}"]
     waterfall = run.archive.waterfall()
     if waterfall["proposed"]:
-        lines.append("candidates: " + ", ".join(f"{count} {fate}" for fate, count in waterfall.items()))
+        lines.append(f"candidates: {waterfall_text(waterfall)}")
     lines += audit_lines(audit_of(run.archive))
     result = run.archive.meta("result")
     if result and result.get("interim"):

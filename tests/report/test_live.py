@@ -66,3 +66,11 @@ def test_a_maximised_metric_is_shown_as_it_is() -> None:
     view.stage("search", 4, 0)
     view.trained("search", "A", "loss A() = 1", Outcome("ok", {}), -0.9)
     assert "A 0.9 (best 0.9)" in out.getvalue()
+
+
+def test_the_waterfall_goes_from_what_was_proposed_to_what_was_verified() -> None:
+    waterfall = {"proposed": 30, "flat": 9, "explodes": 1, "duplicate": 12, "cache": 3, "trained": 5, "verified": 2}
+    assert live.waterfall_text(waterfall) == (
+        "30 proposed: rejected (9 flat, 1 explodes), 12 duplicates, 3 from the cache, 5 trained, 2 verified"
+    )
+    assert live.waterfall_text({"proposed": 2, "trained": 2}, "to train") == "2 proposed: 2 to train"
