@@ -1,24 +1,42 @@
 """From the ranking of a search to the losses that are verified on fresh seeds: simplified, told apart, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import simplify
+from lossgen.evolution.candidate import Individual, found_name
 from lossgen.evolution.compare import Contestant
 from lossgen.evolution.config import RUNNERS_UP
-from lossgen.evolution.candidate import Individual, found_name
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.session import Session
+from lossgen.evolution.events import Listener
+from lossgen.evolution.run import Run
+from lossgen.evolution.workers.pool import Ready
 from lossgen.kernel.fingerprint import probes
 from lossgen.kernel.screen import screen
 from lossgen.language.loss import Loss
 from lossgen.language.lower import lower_loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula, print_loss
+from lossgen.runner import Outcome
 
 
-def choose_finalists(session: Session, ranking: list[Individual], baselines: list[Entry]) -> list[Contestant]:
+class Workshop(Protocol):
+    """What of a `Session` it takes to choose."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def listener(self) -> Listener: ...
+    @property
+    def ready(self) -> Ready: ...
+    def check(self, entries: Sequence[Entry], full: bool = False) -> Mapping[str, Outcome]: ...
+
+
+def choose_finalists(
+    session: Workshop, ranking: list[Individual], baselines: list[Entry], runners_up: int = RUNNERS_UP
+) -> list[Contestant]:
     """Champion and runners-up in their simplified form. The form is what is verified; it names what was searched.
 
     One that the search was given as a seed loss, and gives back, says so instead of being called found.
@@ -29,7 +47,7 @@ def choose_finalists(session: Session, ranking: list[Individual], baselines: lis
     given = {loss.digest(): loss.name for loss in map(parse_loss, session.run.config.seed_losses)}
     known = {_marks(session, entry)[0]: entry.loss.name for entry in baselines}
     for place, individual in enumerate(ranking):
-        if len(found) == 1 + RUNNERS_UP:
+        if len(found) == 1 + runners_up:
             break
         session.listener.preparing("simplifying the best losses")
         searched = individual.entry.loss
@@ -55,12 +73,12 @@ def choose_finalists(session: Session, ranking: list[Individual], baselines: lis
     return found
 
 
-def _marks(session: Session, entry: Entry) -> tuple[str, ...]:
+def _marks(session: Workshop, entry: Entry) -> tuple[str, ...]:
     """The fingerprint, and those beside it: losses that train alike have the first of one among those of the other."""
     return probes(screen([lower_loss(entry.loss)])[0].curves, session.ready.scale_free)
 
 
-def _simplified(session: Session, searched: Loss) -> tuple[Loss, bool]:
+def _simplified(session: Workshop, searched: Loss) -> tuple[Loss, bool]:
     """The form that is verified, and whether its constants were rounded.
 
     From the archive where it stands there: sympy works under a time limit, so its answer may differ next time.
@@ -78,19 +96,19 @@ def _simplified(session: Session, searched: Loss) -> tuple[Loss, bool]:
     return parse_loss(text), archive.meta(f"rounded {searched.digest()}", False)
 
 
-def _note(session: Session, searched: Loss, seed: str, rounded: bool) -> str:
+def _note(session: Workshop, searched: Loss, seed: str, rounded: bool) -> str:
     """Where a finalist comes from, for its docstring."""
     config = session.run.config
-    setting = (
-        f"lossgen, search space {config.space}, runner {Path(config.runner).stem}, "
-        f"data {Path(config.data.name).name}, seed {config.seed}"
-    )
+    trained = f"runner {Path(config.runner).stem}, data {Path(config.data.name).name}"
+    if config.kind == "ask":
+        trained = "trained elsewhere"
+    setting = f"lossgen, search space {config.space}, {trained}, seed {config.seed}"
     origin = f"G{seed[1:]} ({setting})." if seed else f"Found by genetic programming: {setting}."
     form = f"Searched as: {formula(searched)}" + "; constants rounded to an equal fingerprint." * rounded
     return f"{origin}\n{form}"
 
 
-def first_sound(session: Session, forms: Sequence[Entry], full: bool) -> Entry | None:
+def first_sound(session: Workshop, forms: Sequence[Entry], full: bool) -> Entry | None:
     """The first form of a loss whose module passes the workers' check; the user is told what is wrong with others.
 
     Args:
@@ -108,7 +126,7 @@ def first_sound(session: Session, forms: Sequence[Entry], full: bool) -> Entry |
     return None
 
 
-def _checked(session: Session, entry: Entry, full: bool) -> tuple[str, str]:
+def _checked(session: Workshop, entry: Entry, full: bool) -> tuple[str, str]:
     """What is wrong with a module, and what else was found; from the archive where it stands there."""
     archive = session.run.archive
     key = f"checked {'in full ' if full else ''}{entry.digest}"

@@ -38,7 +38,7 @@ def duration(seconds: float) -> str:
 
 
 def waterfall_text(waterfall: Mapping[str, int], trained: str = "trained") -> str:
-    """How many candidates came how far: 608 proposed: rejected (184 flat, …), 267 duplicates, 18 trained, 3 verified."""
+    """How many candidates came how far: 60 proposed: rejected (18 flat, …), 26 duplicates, 8 trained, 3 verified."""
     later = {
         "duplicate": "duplicates", "untrained": "left untrained", "cache": "from the cache", "trained": trained,
         "verified": "verified",
