@@ -20,6 +20,8 @@ Judged = tuple[Loss, str, Screening | str | None]
 """A loss, its digest, and what the screen says of it, or why it cannot be screened; None for a text that is known."""
 Check = Callable[[Sequence[Entry]], Mapping[str, str]]
 """Says by digest what is wrong with modules: "" for nothing, else one line."""
+SAME_GRADIENTS = "same gradients as "
+"""Before the place that a duplicate's reason names."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Admission:
             same = next((seen.fingerprints[cell] for cell in cells if cell in seen.fingerprints), None)
             if same is not None:
                 seen.fingerprints.setdefault(mark, same)
-                fate, reason = "duplicate", f"same gradients as {same}"
+                fate, reason = "duplicate", SAME_GRADIENTS + same
             elif self._faults.get(digest):
                 fate, reason = "rejected", self._faults[digest]
         place = f"{generation}.{number}"
@@ -140,6 +142,24 @@ class Admission:
         text = print_loss(loss)
         row = CandidateRow(generation, number, text, loss.size, digest, mark, fate, reason, origin, parents)
         return row, loss
+
+    def restore(self, rows: Sequence[CandidateRow]) -> None:
+        """Remember what was judged before.
+
+        Args:
+            rows: in the order in which they were judged.
+        """
+        ill = f"{Rejection.ILL_CONDITIONED}:"
+        for row in rows:
+            place = f"{row.generation}.{row.number}"
+            self._seen.digests.setdefault(row.digest, place)
+            if row.fate in ("trained", "untrained"):
+                self._seen.fingerprints.setdefault(row.fingerprint, place)
+                self._faults[row.digest] = ""
+            elif row.reason.startswith(SAME_GRADIENTS):
+                self._seen.fingerprints.setdefault(row.fingerprint, row.reason.removeprefix(SAME_GRADIENTS))
+            elif row.reason.startswith(ill):
+                self._faults[row.digest] = row.reason
 
     def place(self, row: CandidateRow) -> str:
         """Place of the loss that a row's loss duplicates; its own where it is the first."""

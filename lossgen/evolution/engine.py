@@ -21,6 +21,7 @@ from lossgen.evolution.space import Derivation, Space
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, random_individual, vary
 from lossgen.language.loss import Loss
+from lossgen.language.parser import parse_loss
 from lossgen.settings import POPULATION
 
 BATCH = 256
@@ -159,18 +160,46 @@ class Engine:
         for candidate, value in zip(candidates, values, strict=True):
             if value is not None:
                 self._waiting.pop(candidate.digest)
-                each = np.atleast_1d(np.asarray(value, float))
-                sound = len(each) > 0 and bool(np.isfinite(each).all())
-                spread = float(each.std(ddof=1)) if sound and len(each) > 1 else 0.0
-                fresh.append(Individual(candidate, float(each.mean()) if sound else math.inf, spread))
+                fresh.append(_individual(candidate, value))
         fresh.sort(key=lambda individual: individual.candidate.number)  # whatever the order of telling
-        for individual in fresh:
-            place = f"{individual.candidate.generation}.{individual.candidate.number}"
-            self._fitness[place] = individual.fitness
         untrained = [row for _, row in self._waiting.values()]
         self._waiting.clear()
         if untrained:
             self.record([dataclasses.replace(row, fate="untrained", reason="the time was up") for row in untrained])
+        self._take(fresh)
+
+    def restore(self, rows: Sequence[CandidateRow], values: Mapping[str, Sequence[float]]) -> None:
+        """Go on where an archive ends, without asking and telling again what stands in it.
+
+        What follows is a function of the arguments alone. An engine that was asked and told all that knows the same;
+        its survivors may be others, since those of a generation never compete with the ones that fell before them.
+
+        Args:
+            rows: all proposals, in their order.
+            values: as for `tell`, by digest; a candidate that has none was not trained, or is being trained.
+
+        Raises:
+            InputError: the engine has been asked before, or a loss that was trained is outside its space.
+        """
+        if self.generation:
+            raise InputError("restore: comes before the first ask; make a new engine")
+        self.admission.restore(rows)
+        found = []
+        for row in rows:
+            if row.fate == "trained" and row.digest in values:
+                loss = parse_loss(row.loss)
+                derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
+                candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
+                found.append(_individual(candidate, values[row.digest]))
+        self._take(found)
+        self.proposed = len(rows)
+        self.generation = max((row.generation + 1 for row in rows), default=0)
+
+    def _take(self, fresh: list[Individual]) -> None:
+        """Add what was trained, and select."""
+        for individual in fresh:
+            place = f"{individual.candidate.generation}.{individual.candidate.number}"
+            self._fitness[place] = individual.fitness
         self.trained += fresh
         competitors = [*self.population, *fresh]
         if competitors:
@@ -212,3 +241,10 @@ class Engine:
                 self._waiting[row.digest] = candidate, row
                 accepted.append(candidate)
         return accepted
+
+
+def _individual(candidate: Candidate, value: float | Sequence[float]) -> Individual:
+    each = np.atleast_1d(np.asarray(value, float))
+    sound = len(each) > 0 and bool(np.isfinite(each).all())
+    spread = float(each.std(ddof=1)) if sound and len(each) > 1 else 0.0
+    return Individual(candidate, float(each.mean()) if sound else math.inf, spread)
