@@ -72,15 +72,24 @@ def resolve(config: RunConfig) -> RunConfig:
     change |= {"runner": str(found.path) if config.runner.endswith(".py") else config.runner}
     change |= {"runner_digest": found.digest, "options": options.model_dump()}
     if config.kind == "evolve" and not config.space_text:
-        space = find_space(config.space)
-        seeds = [load_argument(text).loss for text in config.seed_losses]
-        for loss in seeds:
-            space.derive(loss)
-            if loss.needs:
-                asked = f"it asks for {', '.join(loss.needs)}, and regularisers are not searched"
-                raise InputError(f"--seed-loss {loss.name}: {asked}; seed a copy without its needs: line")
-        change |= {"space": space.name, "space_text": space.text, "seed_losses": [print_loss(loss) for loss in seeds]}
+        change |= settled_space(config.space, config.seed_losses)
     return config.model_copy(update=change)
+
+
+def settled_space(space_name: str, seed_losses: Sequence[str]) -> dict[str, Any]:
+    """What a search space and LOSS arguments of a configuration mean, written out.
+
+    Raises:
+        InputError: a name means nothing, or a seed loss cannot be searched from.
+    """
+    space = find_space(space_name)
+    seeds = [load_argument(text).loss for text in seed_losses]
+    for loss in seeds:
+        space.derive(loss)
+        if loss.needs:
+            asked = f"it asks for {', '.join(loss.needs)}, and regularisers are not searched"
+            raise InputError(f"--seed-loss {loss.name}: {asked}; seed a copy without its needs: line")
+    return {"space": space.name, "space_text": space.text, "seed_losses": [print_loss(loss) for loss in seeds]}
 
 
 def _settled(data: DataConfig) -> DataConfig:
@@ -180,7 +189,7 @@ def compare_losses(session: Session) -> Comparison:
 
 def _finish(session: Session, comparison: Comparison, verdict: Verdict | None) -> None:
     archive = session.run.archive
-    archive.set_meta("result", _record(comparison, verdict))
+    archive.set_meta("result", result_record(comparison, verdict))
     archive.set_meta("finished", not comparison.interim)
     session.save_profile()
 
@@ -238,7 +247,8 @@ def write_found(entry: Entry, generated: Path) -> Path:
     return path
 
 
-def _record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:
+def result_record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:
+    """A comparison as a run's archive keeps it for its result."""
     return {
         "metric": comparison.metric,
         "steps": comparison.steps,
