@@ -127,11 +127,13 @@ class Command:
     def _files(self) -> dict[str, str]:
         """SHA-256 of the scripts that the command names, so that a run does not go on with a changed one."""
         found = {}
-        for word in self.words[1:] if Path(self.words[0]).parent == Path() else self.words:
+        for word in self.words:
             path = Path(self.chosen.folder, word)
             with contextlib.suppress(OSError, ValueError):  # ValueError: no path at all
                 if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
-                    found[word] = hashlib.sha256(path.read_bytes()).hexdigest()
+                    content = path.read_bytes()
+                    if word != self.words[0] or content.startswith(b"#!"):  # an interpreter is not a script
+                        found[word] = hashlib.sha256(content).hexdigest()
         return found
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
