@@ -261,9 +261,10 @@ class _Batch:
         entry, replicate = self._entries[task.key]
         self._under_way.pop(task.key, None)
         self.made += 1
-        self._keep(entry, replicate, outcome)
-        session.save_profile()
-        self._save_forecast()
+        with session.run.archive.together():  # one commit for all that one training changes
+            self._keep(entry, replicate, outcome)
+            session.save_profile()
+            self._save_forecast()
         if session._cache is not None:
             session._cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
