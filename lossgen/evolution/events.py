@@ -78,19 +78,29 @@ class Listener:
         """One sentence for the user."""
 
 
-class Listeners(Listener):
-    """Tells each of several listeners, and calls `stop` where one of them raises `Stopped`."""
+def _pass_on() -> None:
+    raise Stopped
 
-    def __init__(self, listeners: Sequence[Listener], stop: Callable[[], None]) -> None:
+
+class Listeners(Listener):
+    """Tells each of several listeners, all of them, and then calls `stop` where one of them has raised `Stopped`.
+
+    Without `stop`, it raises `Stopped` itself.
+    """
+
+    def __init__(self, listeners: Sequence[Listener], stop: Callable[[], None] = _pass_on) -> None:
         self._listeners = listeners
         self._stop = stop
 
     def _tell(self, call: Callable[[Listener], None]) -> None:
+        stopped = False
         for listener in self._listeners:
             try:
                 call(listener)
             except Stopped:
-                self._stop()
+                stopped = True
+        if stopped:
+            self._stop()
 
     def preparing(self, what: str) -> None:
         self._tell(lambda each: each.preparing(what))
