@@ -16,7 +16,7 @@ from lossgen.evolution.clock import Clock
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.events import Listener, Plan
+from lossgen.evolution.events import Listener, Plan, Stopped
 from lossgen.evolution.finalists import choose_finalists
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.search import Search, engine_of
@@ -142,7 +142,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
         select, vary: see `Engine`.
 
     Raises:
-        KeyboardInterrupt: the run was stopped before there was anything to verify.
+        Stopped: the run was stopped before there was anything to verify.
     """
     run, archive = session.run, session.run.archive
     verify_seeds = run.config.verify_seeds
@@ -156,7 +156,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     audit(session, engine.trained, plan)
     interim = session.take_stop()
     if interim and not engine.ranking():
-        raise KeyboardInterrupt
+        raise Stopped
     if not interim:
         archive.set_meta("searched", True)
 
@@ -171,6 +171,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     champion = champions[0] if champions else None
     verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
     file = write_found(finalists[0].entry, generated) if finalists else None
+    archive.set_meta("champion_file", str(file.absolute()) if file else None)
     _finish(session, comparison, verdict)
     return Discovery(comparison, champion, verdict, file, plan)
 
