@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.candidate import Candidate
+from lossgen.language.loss import Loss
+from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
 from lossgen.runner import Direction, Outcome
 
@@ -47,6 +49,26 @@ class HallRow:
     digest: str
 
 
+class Ranked(Protocol):
+    """What is asked of a loss; a `Candidate` knows it."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def loss(self) -> Loss: ...
+    @property
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A loss as the archive has it."""
+
+    generation: int
+    loss: Loss
+    digest: str
+
+
 @dataclass(frozen=True)
 class _Entry:
     """A loss with its trainings so far.
@@ -57,7 +79,7 @@ class _Entry:
 
     place: tuple[float, str]
     values: tuple[float, ...]
-    candidate: Candidate
+    candidate: Ranked
 
 
 class HallOfFame:
@@ -76,7 +98,7 @@ class HallOfFame:
         self._sizes: dict[int, dict[str, _Entry]] = {}
         self._best: dict[int, _Entry] = {}
 
-    def add(self, candidate: Candidate, outcomes: Sequence[Outcome]) -> None:
+    def add(self, candidate: Ranked, outcomes: Sequence[Outcome]) -> None:
         """Add a loss with all outcomes it has so far, in place of what was known of it; a failure rules it out."""
         size, digest = candidate.loss.size, candidate.digest
         found = self._sizes.setdefault(size, {})
@@ -111,7 +133,7 @@ class HallOfFame:
                     len(values),
                     place < least,
                     candidate.generation,
-                    candidate.name,
+                    candidate.loss.name,
                     formula(candidate.loss),
                     candidate.digest,
                 )
@@ -144,6 +166,19 @@ class HallOfFame:
             ) from None
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def hall_of(archive: Archive) -> list[HallRow]:
+    """The rows of hall_of_fame.csv, from the archive of a run."""
+    objective, direction = next(iter(archive.meta("objectives", {"fitness": "min"}).items()))
+    hall = HallOfFame(archive.path.with_name("hall_of_fame.csv"), objective, direction)
+    outcomes: dict[str, list[Outcome]] = {}
+    for key, _, outcome in (found for stage in STAGES for found in archive.outcomes(stage)):
+        outcomes.setdefault(key.digest, []).append(outcome)
+    for row in archive.candidates():
+        if row.fate in ("trained", "untrained") and row.digest in outcomes:
+            hall.add(_Stored(row.generation, parse_loss(row.loss), row.digest), outcomes[row.digest])
+    return hall.rows()
 
 
 def search_fitness(archive: Archive, objective: str) -> dict[str, tuple[float, int]]:

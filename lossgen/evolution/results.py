@@ -1,0 +1,35 @@
+"""What a run came to, read from its archive: as it was when it ended, or was last interrupted."""
+
+from lossgen.evolution.archive import Archive
+from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.language.parser import parse_loss
+from lossgen.runner import Direction, Outcome
+from lossgen.stats import summarise
+
+
+def comparison_of(archive: Archive) -> Comparison | None:
+    """The losses that were trained on the same seeds, with their outcomes; None before that."""
+    record = archive.meta("result")
+    if not record:
+        return None
+    direction: Direction = next(iter(archive.meta("objectives").values()))
+    stages = ("interim",) if archive.meta("interim", False) else ("verify", "compare")
+    trained: dict[str, list[tuple[str, Outcome]]] = {}
+    for key, name, outcome in (found for stage in stages for found in archive.outcomes(stage)):
+        if key.steps == record["steps"]:
+            trained.setdefault(name, []).append((key.digest, outcome))
+    results = []
+    for row in record["results"]:
+        group = trained.get(row["name"], [])  # in one comparison no two losses are called the same
+        digest = group[0][0] if group else parse_loss(row["loss"]).digest()
+        values, outcomes = row["values"], [outcome for _, outcome in group]
+        summary = summarise(values, direction == "min") if values else None
+        known = (row["name"], row["part"], row["loss"], digest)
+        results.append(Result(*known, outcomes, values, summary, row["needs"], row["given"]))
+    return Comparison(record["metric"], direction, results, record["steps"], record["interim"])
+
+
+def verdict_of(archive: Archive) -> Verdict | None:
+    """The test of the champion against the best baseline; None before it, or where there is nothing to test."""
+    record = archive.meta("result")
+    return Verdict(**record["verdict"]) if record and record["verdict"] else None
