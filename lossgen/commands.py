@@ -6,16 +6,17 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lossgen.errors import InputError
 
 PLACEHOLDERS = ("loss_file", "name", "seed", "steps", "out", "resume")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 EXAMPLE = "python train.py --loss {loss_file} --seed {seed} --steps {steps} --out {out}"
+DATA_FLAGS = ("data", "data_dir", "image_size", "fit", "download")
 SHELL_ONLY = {"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "&>"}
 
 
@@ -124,3 +125,28 @@ def has(words: Sequence[str], name: str) -> bool:
 def fill(words: Sequence[str], values: Mapping[str, object]) -> list[str]:
     """The arguments with values in place of the placeholders, each one argument whatever it holds."""
     return [PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), word) for word in words]
+
+
+def settle(values: Mapping[str, Any], given: Collection[str]) -> dict[str, str]:
+    """What a command that is to train changes among the values of flags: it is a runner of its own, with its own data.
+
+    Args:
+        values: by name, underscores in it.
+        given: names of those that were given, and are not as they are by default.
+
+    Raises:
+        InputError: something was given that has no meaning beside a command, or without one.
+    """
+    runner, command = values["runner"], values["command"]
+    if command is None and runner != "command":
+        if "metric" in given:
+            raise InputError("--metric: says where a --command writes its result; give one, or leave --metric out")
+        return {}
+    if "runner" in given and runner != "command":
+        raise InputError(f"--command: is a runner of its own; leave out --runner {runner}, or --command")
+    data = [f"--{name.replace('_', '-')}" for name in DATA_FLAGS if name in given]
+    if data:
+        raise InputError(f"--command: brings its own data; leave out {', '.join(data)}")
+    if "steps" in given and "{steps}" not in (command or ""):
+        raise InputError("--steps: the command has no {steps} that would tell it; add it, or leave --steps out")
+    return {"runner": "command", "data": "own"}

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from lossgen import settings
+from lossgen.commands import settle
 from lossgen.errors import InputError
 from lossgen.resources import resource_dir
 
@@ -41,31 +42,14 @@ class RunnerCommand(click.Command):
             self.params += _runner_flags(_given(args, "--runner") or usual, self.own)
         ctx = super().make_context(info_name, args, parent, **extra)
         if not ctx.resilient_parsing and ctx.params["resume"] is None:
-            _settle_command(ctx)
+            ctx.params |= settle(ctx.params, given_by(ctx))
         return ctx
 
 
-def _settle_command(ctx: click.Context) -> None:
-    """Let --command choose its runner, and refuse what has no meaning beside it."""
-    given = [
-        param
-        for param in ctx.command.params
-        if param.name and ctx.get_parameter_source(param.name) == click.core.ParameterSource.COMMANDLINE
-    ]
-    names = {param.name for param in given}
-    runner, command = ctx.params["runner"], ctx.params["command"]
-    if command is None and runner != "command":
-        if "metric" in names:
-            raise InputError("--metric: says where a --command writes its result; give one, or leave --metric out")
-        return
-    if "runner" in names and runner != "command":
-        raise InputError(f"--command: is a runner of its own; leave out --runner {runner}, or --command")
-    data = [param.opts[0] for param in given if param.name in DATA_FLAGS]
-    if data:
-        raise InputError(f"--command: brings its own data; leave out {', '.join(data)}")
-    if "steps" in names and "{steps}" not in (command or ""):
-        raise InputError("--steps: the command has no {steps} that would tell it; add it, or leave --steps out")
-    ctx.params |= {"runner": "command", "data": "own"}
+def given_by(ctx: click.Context) -> set[str]:
+    """Names of what was given on the command line."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return {name for name in ctx.params if ctx.get_parameter_source(name) == typed}
 
 
 def _given(args: Sequence[str], flag: str) -> str | None:
@@ -122,7 +106,6 @@ def together(options: Sequence[Command]) -> Callable[[Command], Command]:
     return decorate
 
 
-DATA_FLAGS = frozenset({"data", "data_dir", "image_size", "fit", "download"})
 DATA_OPTIONS = together(
     [
         click.option("--data", default=settings.DATA, help="Data set: a name, an .npz file, or a folder of images."),
