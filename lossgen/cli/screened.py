@@ -6,14 +6,9 @@ from lossgen.language.loss import Loss
 
 
 def warn_of_rejection(loss: Loss, done: str) -> None:
-    """One line on standard error where the screen rejects a loss.
+    """`report.screened.rejection_of`, on standard error."""
+    from lossgen.report.screened import rejection_of
 
-    Args:
-        done: what becomes of the loss all the same, for instance "emitted".
-    """
-    from lossgen.kernel.screen import screen
-    from lossgen.language.lower import lower_loss
-
-    found = screen([lower_loss(loss)])[0]
-    if found.rejection is not None:
-        click.echo(f"warning: {loss.name}: {found.rejection}: {found.detail}; it is {done} all the same", err=True)
+    warning = rejection_of(loss, done)
+    if warning:
+        click.echo(warning, err=True)

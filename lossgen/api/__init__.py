@@ -1,0 +1,229 @@
+"""lossgen from Python: evolve and compare, as the commands of these names, and a look at what they found."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lossgen import settings
+from lossgen.api.run import Run
+from lossgen.api.work import Asked, Kind, carry_out
+from lossgen.commands import settle
+from lossgen.errors import InputError
+from lossgen.evolution.events import Listener
+from lossgen.evolution.run import find_run
+from lossgen.evolution.selection import Select
+from lossgen.evolution.variation import Vary
+from lossgen.runner import Fit, find_runner
+
+if TYPE_CHECKING:
+    from lossgen.report.live import PlainView
+
+__all__ = ["Run", "compare", "evolve", "open_run"]
+
+Time = float | str
+"""Seconds, or as text: "90s", "15m", "2h"."""
+
+
+def evolve(
+    space: str | Path = settings.SPACE,
+    runner: str | Path | type = settings.RUNNER,
+    data: str | Path = settings.DATA,
+    *,
+    population: int = settings.POPULATION,
+    generations: int | None = None,
+    steps: int | None = None,
+    seeds: int = settings.SEEDS,
+    verify_seeds: int = settings.VERIFY_SEEDS,
+    seed_losses: Sequence[str | Path] = (),
+    max_trainings: int | None = None,
+    max_steps: int | None = None,
+    max_candidates: int | None = None,
+    time_limit: Time | None = None,
+    timeout: Time | None = None,
+    polish: int | None = None,
+    audit: int | None = None,
+    cache: bool = False,
+    seed: int = settings.SEED,
+    workers: int | None = None,
+    device: str = settings.DEVICE,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+    fit: Fit = settings.FIT,
+    download: bool = False,
+    command: str | None = None,
+    metric: str | None = None,
+    out: str | Path | None = None,
+    generated: str | Path = settings.GENERATED,
+    resume: "str | Path | Run | None" = None,
+    select: Select | None = None,
+    vary: Vary | None = None,
+    callbacks: Sequence[Listener] = (),
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Search for a loss, verify the best on fresh seeds, and write its source: `lossgen evolve` from Python.
+
+        run = evolve(runner="ring", time_limit="5m")
+        print(run)
+        criterion = run.criterion()
+
+    All that the command has a flag for is called the same, does the same, and is the same by default; `lossgen evolve
+    --help` explains it. The run's folder and record are the same, too. `resume` goes on with a run, whoever began it;
+    beside it, only `workers`, `generated`, and what follows here may be given.
+
+    A first Ctrl-C, or the stop button of a notebook, ends the run in order: what is being trained is finished, what was
+    found is verified, and the Run is returned; `run.finished` is False, and `evolve(resume=run.path)` goes on. A second
+    one raises KeyboardInterrupt. In other threads than the main one, Ctrl-C is left alone.
+
+    Args:
+        runner: a name, the path of a .py file, or a class that is defined in one.
+        select: in place of `evolution.selection.select`: from objectives, an array (n, 3) of fitness, spread over seeds
+            and size, all to be minimised, inf for a failed training, and a count, the indices of at most so many rows
+            that survive, the most preferred first. Parents are drawn by that order.
+        vary: in place of `evolution.variation.vary`: from a space, two parents (derivations of it) and a
+            numpy.random.Generator, a child and how it came: ("crossover" of both, "fresh" of none, else of the first).
+            A run that is to be repeatable, or resumed, draws from that generator alone. Both functions are recorded by
+            name, and needed again to resume.
+        callbacks: Listeners. What they raise ends the run; `Stopped` ends it as a first Ctrl-C does.
+        quiet: print nothing, in place of the lines that the command prints into a pipe.
+        options: of the runner.
+
+    Raises:
+        InputError: one line that says what cannot be done, and what to do. A run in its folder stays, to be resumed.
+    """
+    return _run("evolve", evolve, {**locals()})
+
+
+def compare(
+    losses: str | Path | Sequence[str | Path] = (),
+    runner: str | Path | type = settings.RUNNER,
+    data: str | Path = settings.DATA,
+    *,
+    seeds: int = settings.COMPARE_SEEDS,
+    steps: int | None = None,
+    trust: bool = False,
+    time_limit: Time | None = None,
+    timeout: Time | None = None,
+    seed: int = settings.SEED,
+    workers: int | None = None,
+    device: str = settings.DEVICE,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+    fit: Fit = settings.FIT,
+    download: bool = False,
+    command: str | None = None,
+    metric: str | None = None,
+    out: str | Path | None = None,
+    resume: "str | Path | Run | None" = None,
+    callbacks: Sequence[Listener] = (),
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Train losses on the same seeds at equal budget: `lossgen compare` from Python.
+
+        run = compare(["bce", "hinge", "loss Mine(y_real, y_pred) = square(y_pred - y_real)"], runner="ring", seeds=3)
+        for result in run.comparison.results:
+            print(result.name, result.summary)
+
+    Args:
+        losses: each a name of the zoo, a .loss or emitted .py file, or an expression; "zoo" for all of the zoo.
+
+    Everything else is as `evolve` has it.
+    """
+    return _run("compare", compare, {**locals()})
+
+
+def open_run(name: str | Path) -> Run:
+    """A run that exists, to be looked at: its folder, or a unique prefix of its name under ./runs.
+
+    Raises:
+        InputError: no such run, several, or one that is damaged.
+    """
+    return Run(find_run(name))
+
+
+def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Run:
+    """Carry out a call, by the values of its parameters."""
+    if _LOADING.get():
+        where = "where its runner's file is loaded, too; put it under"
+        raise InputError(f'{kind}: is called {where} `if __name__ == "__main__":`')
+    show = None if values.pop("quiet") else _view
+    options = {name: _plain(value) for name, value in values.pop("options").items()}
+    functions = {name: values.pop(name, None) for name in ("select", "vary")}
+    callbacks = values.pop("callbacks")
+    for callback in callbacks:
+        if not isinstance(callback, Listener):
+            raise InputError(f"callbacks: {callback!r} is no Listener; subclass lossgen.Listener, and give an object")
+    if isinstance(values.get("seed_losses"), str | Path):
+        raise InputError("seed_losses: give a list of losses")
+    if isinstance(values.get("losses"), str | Path):
+        values["losses"] = (values["losses"],)
+    if values["workers"] is not None and values["workers"] < 1:
+        raise InputError(f"workers {values['workers']}: give at least 1")
+    resume = values["resume"]
+    values["resume"] = resume.path if isinstance(resume, Run) else resume
+    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    given = {name for name, value in values.items() if value != defaults[name]} | set(options)
+    if resume is None:
+        values |= settle(values, given)
+        values["runner"] = _runner(kind, values["runner"], options, defaults)
+    values = {name: _plain(value) for name, value in values.items()}
+    asked = Asked(kind, values | options, given, callbacks, functions["select"], functions["vary"])
+    path, _ = carry_out(asked, show, lambda warning: _view().say(warning) if show else None)
+    return Run(path)
+
+
+def _view() -> "PlainView":
+    """Plain lines on standard output, in a notebook as well."""
+    from rich.console import Console
+
+    from lossgen.report.live import PlainView
+
+    return PlainView(Console(width=120, force_terminal=False, force_jupyter=False))
+
+
+def _plain(value: object) -> object:
+    """Paths as text, as the command line has them."""
+    return str(value) if isinstance(value, Path) else value
+
+
+_LOADING: ContextVar[bool] = ContextVar("loading", default=False)
+
+
+def _runner(kind: Kind, runner: object, options: Collection[str], parameters: Collection[str]) -> str:
+    """The name or the file of a runner, which has such options.
+
+    Raises:
+        InputError: there is no such runner, or it has other options; or a run would begin wherever its file is loaded.
+    """
+    name = _file_of(runner) if isinstance(runner, type) else str(runner)
+    token = _LOADING.set(True)
+    try:
+        found = find_runner(name)
+    finally:
+        _LOADING.reset(token)
+    if isinstance(runner, type) and found.cls.__name__ != runner.__qualname__:
+        raise InputError(f"runner {name}: its runner is {found.cls.__name__}, not {runner.__qualname__}")
+    known = list(found.cls.options.model_fields)
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, [*parameters, *known], 1)
+            hint = f"did you mean {near[0]}?" if near else f"the runner {name} has: {', '.join(known) or 'none'}"
+            raise InputError(f"{kind}: there is no option {option}; {hint}")
+    return name
+
+
+def _file_of(runner: type) -> str:
+    try:
+        file = inspect.getsourcefile(runner)
+    except (TypeError, OSError):
+        file = None
+    if file is None or not Path(file).is_file():
+        raise InputError(
+            f"runner {runner.__name__}: stands in no file, and runners are loaded from files; write it to one (in a "
+            "notebook with %%writefile my_runner.py) and give that"
+        )
+    return str(Path(file).resolve())
