@@ -65,6 +65,7 @@ class Pool:
         self.logs = logs
         self._inbox: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self._workers: list[_Worker] = []
+        self._stillborn: set[int] = set()
 
     def __enter__(self) -> "Pool":
         return self
@@ -84,7 +85,7 @@ class Pool:
             InputError: the runner refused the data, the options or the device.
         """
         self._workers = [self._spawn(0)]
-        ready = self._await_ready(self._workers[0])
+        ready = self._await_ready()
         for number in range(1, self.count):
             self._workers.append(self._spawn(number))
         return ready
@@ -108,6 +109,8 @@ class Pool:
         deaths: dict[str, int] = {}
         while True:
             for worker in self._workers:
+                if worker.process.poll() is not None:
+                    continue  # it has died at rest, or with its task done; its end is in the inbox
                 if worker.ready and worker.task is None and not worker.timed_out and waiting:
                     if not go_on():
                         waiting.clear()
@@ -146,6 +149,7 @@ class Pool:
     ) -> None:
         if message["event"] == "ready":
             worker.ready = True
+            self._stillborn.discard(worker.number)
         elif message["event"] == "error":
             raise self._error(worker, message)
         elif worker.task is not None and message["key"] == worker.task.key:
@@ -165,8 +169,8 @@ class Pool:
         """A worker's pipe closed: put another in its place, and decide what becomes of its task."""
         code = worker.process.wait()
         task = worker.task
-        if task is None and not worker.ready:
-            raise LossgenError(f"worker {worker.number} does not start (exit code {code}); see {self._log(worker)}")
+        if not worker.ready:
+            self._refuse_stillborn(worker, code)
         self._workers[self._workers.index(worker)] = self._spawn(worker.number)
         if task is None:
             return
@@ -182,6 +186,13 @@ class Pool:
             on_done(task, Outcome("crashed", reason=f"{WORKER_DIED} ({how})"))
         else:
             waiting.appendleft(task)
+
+    def _refuse_stillborn(self, worker: _Worker, code: int) -> None:
+        """Raise where a worker that has died before it was ready is not to be started once more: something from outside
+        may have killed it, but not twice."""
+        if code >= 0 or worker.number in self._stillborn:
+            raise LossgenError(f"worker {worker.number} does not start (exit code {code}); see {self._log(worker)}")
+        self._stillborn.add(worker.number)
 
     def _spawn(self, number: int) -> _Worker:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -224,15 +235,18 @@ class Pool:
         except (BrokenPipeError, OSError):
             return  # it is dead; the listener says so, and the task is handed out again
 
-    def _await_ready(self, worker: _Worker) -> Ready:
+    def _await_ready(self) -> Ready:
+        """What the first worker says of its runner."""
         while True:
-            _, message = self._inbox.get()
+            worker, message = self._inbox.get()
             if message is None:
-                code = worker.process.wait()
-                raise LossgenError(f"the worker does not start (exit code {code}); see {self._log(worker)}")
+                self._refuse_stillborn(worker, worker.process.wait())
+                self._workers = [self._spawn(worker.number)]
+                continue
             if message["event"] == "error":
                 raise self._error(worker, message)
             worker.ready = True
+            self._stillborn.discard(worker.number)
             return Ready(
                 message["objectives"],
                 message["scale_free"],
