@@ -11,12 +11,13 @@ from typing import Any
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
+from lossgen.evolution.archive import Archive
 from lossgen.evolution.audit import audit
 from lossgen.evolution.clock import Clock
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.events import Listener, Plan, Stopped
+from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.finalists import choose_finalists
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.search import Search, engine_of
@@ -146,8 +147,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     """
     run, archive = session.run, session.run.archive
     verify_seeds = run.config.verify_seeds
-    archive.set_meta("result", None)  # of an interrupted run
-    archive.set_meta("interim", False)
+    _forget_interim(archive)
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
     engine = engine_of(session, select, vary)
     plan = session.plan(baselines[0], (1 + len(baselines) + RUNNERS_UP) * verify_seeds)
@@ -156,7 +156,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     audit(session, engine.trained, plan)
     interim = session.take_stop()
     if interim and not engine.ranking():
-        raise Stopped
+        session.nothing_yet()
     if not interim:
         archive.set_meta("searched", True)
 
@@ -183,9 +183,19 @@ def compare_losses(session: Session) -> Comparison:
     plan = session.plan(entries[0], len(entries) * config.seeds)
     session.listener.planned(plan)
     contestants = [Contestant(entry, "loss") for entry in entries]
+    _forget_interim(session.run.archive)
     comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
+    if session.stopped and not any(result.outcomes for result in comparison.results):
+        session.nothing_yet()
     _finish(session, comparison, None)
     return comparison
+
+
+def _forget_interim(archive: Archive) -> None:
+    """Take back what a stopped run came to, now that it goes on; a finished one's stands until the same comes again."""
+    archive.set_meta("interim", False)
+    if (archive.meta("result") or {}).get("interim"):
+        archive.set_meta("result", {})
 
 
 def _finish(session: Session, comparison: Comparison, verdict: Verdict | None) -> None:

@@ -77,6 +77,9 @@ class Listener:
     def note(self, text: str) -> None:
         """One sentence for the user."""
 
+    def stopping(self) -> None:
+        """Ctrl-C was pressed once. This is called in the middle of anything, a `note` too: it must only take notice."""
+
 
 def _pass_on() -> None:
     raise Stopped
@@ -122,3 +125,6 @@ class Listeners(Listener):
 
     def note(self, text: str) -> None:
         self._tell(lambda each: each.note(text))
+
+    def stopping(self) -> None:
+        self._tell(lambda each: each.stopping())

@@ -1,6 +1,5 @@
 """Ctrl-C: once ends a run in order, twice at once."""
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lossgen.evolution.session import Session
-
-SAID = b"\nStopping: what is being trained is finished, and what was found is verified. Ctrl-C again stops at once.\n"
 
 
 @contextmanager
@@ -27,7 +24,7 @@ def ctrl_c_stops(session: Session) -> Iterator[None]:
         if session.stopped:
             raise KeyboardInterrupt
         session.stop()
-        os.write(2, SAID)  # not through a stream, which may be in the middle of a write
+        session.listener.stopping()
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -74,6 +74,8 @@ class Search:
         generations = None if most is None else -(-most // (engine.size * seeds))
         trainings = 0
         while most is None or trainings + seeds <= most:
+            if session.stopping:
+                return
             wanted = engine.size if most is None else min(engine.size, (most - trainings) // seeds)
             with session.clock.phase("propose"):
                 candidates = engine.ask(wanted)

@@ -1,13 +1,14 @@
 """A session trains entries for a run: from the archive what was trained before, by the workers what was not."""
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.cache import OutcomeCache, cache_key
 from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.events import Listener, Listeners, Plan
+from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
 from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.messages import Check, Task
@@ -70,6 +71,11 @@ class Session:
         stopped, self.stopping = self.stopping, False
         return stopped
 
+    def nothing_yet(self) -> NoReturn:
+        """End a run that was stopped before anything came of it."""
+        self.listener.note("Stopped before there was anything to verify.")
+        raise Stopped
+
     def time_training(self, entry: Entry) -> Timing | None:
         """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run.
 
@@ -77,6 +83,7 @@ class Session:
 
         Raises:
             InputError: not even this short training succeeds.
+            Stopped: the run was stopped meanwhile.
         """
         archive = self.run.archive
         if not self.ready.counts_steps:
@@ -99,6 +106,8 @@ class Session:
         tasks = [self._task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
         limit = max(self.run.config.timeout or 0.0, TRIAL_TIMEOUT)
         for task in (tasks[0], *tasks):  # the first training of a worker warms it up; it is not counted
+            if self.stopping:
+                self.nothing_yet()
             self.pool.run([task], done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)

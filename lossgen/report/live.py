@@ -1,6 +1,7 @@
 """What a run shows while it goes on: a live panel on a terminal, plain lines elsewhere."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ STAGE_NAMES = {
     "search": "search", "polish": "polish", "audit": "audit of the screen", "verify": "verification",
     "interim": "interim verification", "compare": "comparison",
 }  # fmt: skip
+STAGES_TO_VERIFY = ("search", "polish", "audit")
+"""Stages that a verification follows."""
 SEARCHING = ("search", "polish")
 """Stages whose best fitness so far is shown."""
 PLAIN_EVERY = 30.0
@@ -87,6 +90,7 @@ class PlainView(Listener):
         self._done = 0
         self._said = 0.0
         self._left: float | None = None
+        self._plan: Plan | None = None
 
     def close(self) -> None:
         """Stop showing."""
@@ -98,6 +102,7 @@ class PlainView(Listener):
         self.say(f"… {what}")
 
     def planned(self, plan: Plan) -> None:
+        self._plan = plan
         self._sign = 1.0 if plan.minimise else -1.0
         for line in plan_lines(plan):
             self.say(line)
@@ -134,6 +139,19 @@ class PlainView(Listener):
     def note(self, text: str) -> None:
         self.say(text)
 
+    def stopping(self) -> None:
+        message = f"\nStopping: {self._what_is_left()}. Ctrl-C again stops at once.\n"
+        os.write(2, message.encode())  # not through a stream, which may be in the middle of a write
+
+    def _what_is_left(self) -> str:
+        """What is still done when the run has been stopped."""
+        plan, doing = self._plan, "what is being trained is finished"
+        if plan is None or self._stage not in STAGES_TO_VERIFY:
+            return doing
+        seconds = plan.seconds(plan.verify_trainings)
+        price = f"{plan.verify_trainings} trainings" + (f", about {duration(seconds)}" if seconds else "")
+        return f"{doing}, and the best losses so far are verified ({price})"
+
 
 class LiveView(PlainView):
     """A panel that is drawn anew in place."""
@@ -146,8 +164,8 @@ class LiveView(PlainView):
         self._waterfall: Mapping[str, int] = {}
         self._best_loss = ""
         self._doing = "starting"
-        self._plan: Plan | None = None
-        self._live = Live(self._panel(), console=console, refresh_per_second=4, transient=True)
+        self._stop = ""
+        self._live = Live(self, console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def close(self) -> None:
@@ -155,36 +173,28 @@ class LiveView(PlainView):
 
     def preparing(self, what: str) -> None:
         self._doing = what
-        self._draw()
-
-    def planned(self, plan: Plan) -> None:
-        self._plan = plan
-        super().planned(plan)
 
     def stage(self, name: str, total: int, done: int) -> None:
         super().stage(name, total, done)
         self._doing = STAGE_NAMES.get(name, name)
-        self._draw()
 
     def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
         self._generation = _counted(generation, generations)
         self._waterfall = waterfall
-        self._draw()
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
         if stage in SEARCHING and fitness < self.best:
             self.best, self._best_loss = fitness, formula(loss)
-        self._draw()
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
         self._left = left
-        self._draw()
 
-    def _draw(self) -> None:
-        self._live.update(self._panel())
+    def stopping(self) -> None:
+        self._stop = self._what_is_left()  # the panel is drawn by another thread, and soon
 
-    def _panel(self) -> "RenderableType":
+    def __rich__(self) -> "RenderableType":
+        """The panel as it is now."""
         from rich import box
         from rich.panel import Panel
         from rich.progress_bar import ProgressBar
@@ -195,6 +205,8 @@ class LiveView(PlainView):
         table.add_column(style="bold")
         table.add_column()
         table.add_row("now", Text(self._doing))
+        if self._stop:
+            table.add_row("stopping", Text(f"{self._stop}; Ctrl-C again stops at once"))
         if self._generation:
             table.add_row("generation", self._generation)
         if self._waterfall:

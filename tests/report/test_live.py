@@ -55,7 +55,7 @@ def test_the_panel_shows_the_best_and_the_time_left() -> None:
 
 def _text(view: LiveView) -> str:
     console = Console(file=io.StringIO(), width=100)
-    console.print(view._panel())
+    console.print(view)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
