@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,29 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Delete the temporary files that killed processes have left of files whose names match.
+
+    On Windows, where a process cannot be asked whether it lives without being harmed, they stay.
+    """
+    for temporary in folder.glob(f".{pattern}.*"):
+        maker = temporary.suffix[1:]
+        if maker.isdecimal() and not _alive(int(maker)):
+            temporary.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 def without_nan(value: Any) -> Any:

@@ -27,7 +27,7 @@ from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
-from lossgen.files import write_text
+from lossgen.files import sweep, write_text
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss
@@ -250,6 +250,7 @@ def write_found(entry: Entry, generated: Path) -> Path:
         path = generated / f"evolved_{entry.digest}.py"  # the short name is taken by something else
     try:
         generated.mkdir(parents=True, exist_ok=True)
+        sweep(generated, "evolved_*.py")
         write_text(path, entry.source)
     except (OSError, InputError):
         raise InputError(

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.config import RunConfig, read_config, write_config
+from lossgen.files import sweep
 
 RUNS = Path("runs")
 CONFIG, ARCHIVE, LOCK, LOGS = "run.toml", "archive.sqlite", ".lock", "logs"
@@ -50,6 +51,7 @@ class Run:
             config["options"].pop("folder", None)
         config["runner"] = Path(config["runner"]).stem
         config["data"]["name"] = Path(config["data"]["name"]).name
+        interim = archive.meta("interim", False)  # if not, what an earlier stop had verified is none of the run's
         return {
             "schema": 1,
             "finished": archive.meta("finished", False),
@@ -57,6 +59,7 @@ class Run:
             "config": config,
             "protocol": archive.meta("protocol", {}),
             "steps": archive.meta("steps"),
+            "budget": archive.meta("budget"),
             "waterfall": archive.waterfall(),
             "candidates": [
                 {
@@ -72,7 +75,9 @@ class Run:
                     "metrics": dict(outcome.metrics), "curve": [list(point) for point in outcome.curve],
                 }
                 for key, name, outcome in archive.outcomes()
+                if interim or key.stage != "interim"
             ],
+            "audit": archive.meta("audit"),
             "result": archive.meta("result", {}),
         }  # fmt: skip
 
@@ -174,6 +179,8 @@ def open_run(name: str | Path, *, locked: bool = True) -> Iterator[Run]:
     with _locked(path) if locked else nullcontext():
         archive = Archive(path / ARCHIVE, "write" if locked else "look")
         try:
+            if locked:
+                sweep(path)
             run = Run(path, config, archive)
             if archive.is_new:
                 run.notes.append(f"run {path}: its {ARCHIVE} is gone; the run starts over from its {CONFIG}")
