@@ -129,6 +129,7 @@ def create_run(path: Path, config: RunConfig) -> Iterator[Run]:
 
 
 def _refuse_occupied(path: Path) -> None:
+    sweep(path, CONFIG)
     if (path / CONFIG).exists():
         raise InputError(f"--out {path}: holds a run already; go on with `--resume {path}`, or choose another")
     if any(entry.name not in (LOCK, LOGS) for entry in path.iterdir()):
