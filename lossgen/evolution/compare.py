@@ -89,7 +89,7 @@ class Comparison:
         metric: its name; where the runner measures against a test split too, the one against that.
         direction: of the metric.
         results: in the order of the contestants.
-        steps: of each training.
+        steps: of each training; 0 where the runner does not count them.
         interim: whether trainings are missing because the time was up.
     """
 
@@ -144,7 +144,8 @@ def compare(
     entries = [contestant.entry for contestant in contestants]
     outcomes = session.train(stage, entries, replicates, steps, keep=True, reserve=reserve)
     applied = recommended_applied(session.run.config.options) is True
-    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, steps, applied)
+    counted = steps if session.ready.counts_steps else 0
+    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, counted, applied)
 
 
 def recommended_applied(options: Mapping[str, Any]) -> bool | None:

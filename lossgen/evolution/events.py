@@ -32,6 +32,11 @@ class Plan:
     notes: Sequence[str]
 
     @property
+    def counts_steps(self) -> bool:
+        """Whether a training's price is one of steps; if not, only trainings tell it."""
+        return self.seconds_per_training is not None
+
+    @property
     def trainings(self) -> int:
         """All of them."""
         return self.search_trainings + self.polish_trainings + self.audit_trainings + self.verify_trainings

@@ -64,7 +64,8 @@ def plan_lines(plan: Plan) -> list[str]:
         ]
     said = ", ".join(part for part in parts if not part.startswith("0 "))
     about = "about " if plan.search_trainings and plan.most is None else ""
-    line = f"Budget: {about}{plan.trainings} trainings of {plan.steps} steps: {said}."
+    each = f" of {plan.steps} steps" if plan.counts_steps else ""
+    line = f"Budget: {about}{plan.trainings} trainings{each}: {said}."
     seconds, workers = plan.seconds(plan.trainings), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
     if seconds is None or plan.seconds_per_training is None:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
+from lossgen.evolution.asked import ROUNDS, engine_of, objective_of, state_of
 from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.compare import (
     SIGNIFICANT,
@@ -41,7 +42,7 @@ def comparison_table(comparison: Comparison, setting: str) -> "Table":
 
     better = "lower" if comparison.direction == "min" else "higher"
     table = Table(
-        title=Text(f"{comparison.metric} ({better} is better), {comparison.steps} steps"),
+        title=Text(f"{comparison.metric} ({better} is better)" + f", {comparison.steps} steps" * bool(comparison.steps)),
         caption=Text(setting),
         box=box.SIMPLE,
         title_justify="left",
@@ -194,6 +195,9 @@ def run_lines(root: Path) -> list[str]:
 def _state(run: Run) -> str:
     result = run.archive.meta("result")
     trained = len(run.archive.outcomes())
+    if run.archive.meta(ROUNDS):
+        still = state_of(run).open
+        return f"{trained} trainings told, " + (f"{len(still)} open" if still else "none open")
     if not run.archive.meta("finished", False):
         return f"unfinished, {trained} trainings kept"
     verdict = (result or {}).get("verdict")
@@ -209,6 +213,16 @@ def _shown(text: str, options: Mapping[str, Any]) -> str:
     return f"{formula(dataclasses.replace(loss, needs={}))}; needs: {needs_text(loss)}, {how}"
 
 
+def best_line(run: Run) -> list[str]:
+    """The best loss so far of a run whose trainings run elsewhere; nothing where none is known to train well."""
+    ranking, (metric, direction) = engine_of(run).ranking(), objective_of(run)
+    if not ranking:
+        return []
+    loss, value = ranking[0].entry.loss, ranking[0].fitness if direction == "min" else -ranking[0].fitness
+    over = f" over {run.config.seeds} seeds" if run.config.seeds > 1 else ""
+    return [f"Best of {len(ranking)} so far: {loss.name}, {metric} {value:.4g}{over}: {formula(loss)}"]
+
+
 def show_lines(run: Run) -> list[str]:
     """What `lossgen show` prints of a run."""
     lines = [f"{run.path}: {run.config.kind}, {_state(run)}"]
@@ -221,7 +235,7 @@ def show_lines(run: Run) -> list[str]:
         lines.append(f"interim: the run was stopped; go on with: lossgen {run.config.kind} --resume {run.path}")
     if not result:
         return [*lines, f"go on with: lossgen {run.config.kind} --resume {run.path}"]
-    lines.append(f"{result['metric']} after {result['steps']} steps:")
+    lines.append(result["metric"] + (f" after {result['steps']} steps:" if result["steps"] else ":"))
     for row in result["results"]:
         value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
         part = f"seed, {row['part']}" if row.get("given") else row["part"]

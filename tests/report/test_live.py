@@ -26,6 +26,7 @@ def test_the_plan_says_what_the_budget_buys_and_costs() -> None:
 def test_a_price_that_is_not_known_is_not_made_up() -> None:
     lines = live.plan_lines(dataclasses.replace(PLAN, seconds_per_training=None))
     assert "the first ones tell" in lines[1]
+    assert "steps" not in lines[0]
     assert not any("about" in line for line in lines)
 
 
