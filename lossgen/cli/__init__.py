@@ -7,7 +7,7 @@ import sys
 import click
 
 from lossgen import __version__
-from lossgen.cli import looking, losses, training
+from lossgen.cli import asking, looking, losses, training
 from lossgen.cli.flags import SETTINGS
 from lossgen.errors import CheckError, LossgenError
 
@@ -23,8 +23,8 @@ def cli() -> None:
 
 
 for command in (
-    training.evolve, training.compare, losses.compile_, losses.inspect, losses.sample, looking.data, looking.runs,
-    looking.show,
+    training.evolve, training.compare, asking.ask, asking.tell, losses.compile_, losses.inspect, losses.sample,
+    looking.data, looking.runs, looking.show,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -42,7 +42,9 @@ def comparison_table(comparison: Comparison, setting: str) -> "Table":
 
     better = "lower" if comparison.direction == "min" else "higher"
     table = Table(
-        title=Text(f"{comparison.metric} ({better} is better)" + f", {comparison.steps} steps" * bool(comparison.steps)),
+        title=Text(
+            f"{comparison.metric} ({better} is better)" + f", {comparison.steps} steps" * bool(comparison.steps)
+        ),
         caption=Text(setting),
         box=box.SIMPLE,
         title_justify="left",
@@ -233,8 +235,11 @@ def show_lines(run: Run) -> list[str]:
     result = run.archive.meta("result")
     if result and result.get("interim"):
         lines.append(f"interim: the run was stopped; go on with: lossgen {run.config.kind} --resume {run.path}")
+    if run.archive.meta(ROUNDS):
+        lines += best_line(run)
     if not result:
-        return [*lines, f"go on with: lossgen {run.config.kind} --resume {run.path}"]
+        how = "ask" if run.config.kind == "ask" else f"{run.config.kind} --resume"
+        return [*lines, f"go on with: lossgen {how} {run.path}"]
     lines.append(result["metric"] + (f" after {result['steps']} steps:" if result["steps"] else ":"))
     for row in result["results"]:
         value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
