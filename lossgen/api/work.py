@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from lossgen import settings
 from lossgen.codegen.load import read_emitted
 from lossgen.errors import InputError
+from lossgen.evolution.asked import ROUNDS
 from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.discover import compare_losses, discover, loss_sources, resolve, session_of
 from lossgen.evolution.events import Listener, Listeners, Stopped
@@ -117,6 +118,8 @@ def _opened(asked: Asked, warn: Callable[[str], None]) -> Iterator[Run]:
         spelt = ", ".join("LOSS" if flag == "losses" else f"--{flag.replace('_', '-')}" for flag in others)
         raise InputError(f"--resume {name}: goes on as the run began; leave out {spelt}")
     with open_run(name) as run:
+        if run.config.kind == "ask" or run.archive.meta(ROUNDS):
+            raise InputError(f"run {run.path}: its trainings run elsewhere; go on with: lossgen ask {run.path}")
         if run.config.kind != asked.kind:
             raise InputError(f"run {run.path}: is of `lossgen {run.config.kind}`; resume it with that command")
         for which, function in (("select", asked.select), ("vary", asked.vary)):
