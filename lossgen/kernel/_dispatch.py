@@ -288,307 +288,1102 @@ def negative_unit(a: float) -> float:
     return -1.0
 
 
-@njit(cache=True, error_model="numpy", nogil=True, parallel=True)
-def values(codes, constants, offsets, stack, scores, targets, out):
-    """Values of P programs at n points, (P, n)."""
-    points = scores.shape[0]
-    for i in prange(offsets.shape[0] - 1):
-        v = np.empty((stack, 256))
-        for start in range(0, points, 256):
-            n = min(256, points - start)
-            top = -1
-            for k in range(offsets[i], offsets[i + 1]):
-                op = codes[k]
-                if op == -1:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = constants[k]
-                elif op == -2:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = scores[start + j]
-                elif op < 0:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = targets[start + j]
-                elif op == 0:  # add
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = add(a, b)
-                    top -= 1
-                elif op == 1:  # sub
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = sub(a, b)
-                    top -= 1
-                elif op == 2:  # mul
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = mul(a, b)
-                    top -= 1
-                elif op == 3:  # div
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = div(a, b)
-                    top -= 1
-                elif op == 4:  # neg
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = neg(a)
-                elif op == 5:  # pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = real_pow(a, b)
-                    top -= 1
-                elif op == 6:  # int_pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = int_pow(a, b)
-                    top -= 1
-                elif op == 7:  # real_pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = real_pow(a, b)
-                    top -= 1
-                elif op == 8:  # square
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = square(a)
-                elif op == 9:  # sqrt
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sqrt(a)
-                elif op == 10:  # exp
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = exp(a)
-                elif op == 11:  # log
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = log(a)
-                elif op == 12:  # abs
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = absolute(a)
-                elif op == 13:  # relu
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = relu(a)
-                elif op == 14:  # sigmoid
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sigmoid(a)
-                elif op == 15:  # softplus
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = softplus(a)
-                elif op == 16:  # logsigmoid
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = logsigmoid(a)
-                elif op == 17:  # tanh
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = tanh(a)
-                elif op == 18:  # sin
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sin(a)
-                elif op == 19:  # cos
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = cos(a)
-                elif op == 20:  # min
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = minimum(a, b)
-                    top -= 1
-                elif op == 21:  # max
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = maximum(a, b)
-                    top -= 1
-                elif op == 22:  # bce_with_logits
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = bce_with_logits(a, b)
-                    top -= 1
-            for j in range(n):
-                out[i, start + j] = v[0, j]
+F = np.float32
+Pair = tuple[F, F]
+Triple = tuple[F, F, F]
+ZERO, HALF, ONE, TWO = F(0.0), F(0.5), F(1.0), F(2.0)
+EPSF = F(1e-8)
+EXP_MAXF = F(60.0)
+EXP_MINF = F(-87.33)
+INFF = F(math.inf)
+ROUND = F(12582912.0)
+ROUND64 = 6755399441055744.0
+LOG2E, LN2_HIGH, LN2_LOW = F(1.44269504088896341), F(0.693359375), F(-2.12194440e-4)
+ROOT_HALF_BITS = 0x3F3504F3
+PI_HALF, PI_HALF_REST = 1.5707963267948966, 6.123233995736766e-17
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def divisorf(b: F) -> F:
+    below = -EPSF if b > -EPSF else b
+    above = EPSF if b < EPSF else b
+    return below if b < ZERO else above
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def magnitudef(a: F) -> F:
+    m = abs(a)
+    return EPSF if m < EPSF else m
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def signf(a: F) -> F:
+    return ONE if a > ZERO else (-ONE if a < ZERO else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def exp_coref(a: F) -> F:
+    """e^a for a <= 60."""
+    x = EXP_MINF if a < EXP_MINF else a
+    shifted = x * LOG2E + ROUND
+    k = shifted - ROUND
+    r = x - k * LN2_HIGH - k * LN2_LOW
+    p = ((((F(1.9875691500e-4) * r + F(1.3981999507e-3)) * r + F(8.3334519073e-3)) * r + F(4.1665795894e-2)) * r
+         + F(1.6666665459e-1)) * r + F(5.0000001201e-1)  # fmt: skip
+    power = np.int32((F(shifted).view(np.int32) + 127) << 23).view(np.float32)
+    return ZERO if a < EXP_MINF else (p * (r * r) + r + ONE) * power
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def log_polynomialf(f: F) -> F:
+    """log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2)."""
+    z = f * f
+    p = ((((((((F(7.0376836292e-2) * f - F(1.1514610310e-1)) * f + F(1.1676998740e-1)) * f - F(1.2420140846e-1)) * f
+            + F(1.4249322787e-1)) * f - F(1.6668057665e-1)) * f + F(2.0000714765e-1)) * f - F(2.4999993993e-1)) * f
+         + F(3.3333331174e-1))  # fmt: skip
+    return f + (p * f * z - HALF * z)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def log_coref(a: F) -> F:
+    """log(a) for a normal number a > 0, and for infinity."""
+    bits = F(a).view(np.int32)
+    e = np.int32(np.int32(bits - ROOT_HALF_BITS) >> 23)
+    f = np.int32(bits - np.int32(e << 23)).view(np.float32) - ONE
+    k = F(e)
+    result = log_polynomialf(f) + k * LN2_LOW + k * LN2_HIGH
+    return result if a < INFF else a
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def log1p_coref(u: F) -> F:
+    """log(1 + u) for 0 <= u <= 1."""
+    large = u > F(0.41421356)
+    f = HALF * (u - ONE) if large else u
+    return log_polynomialf(f) + (F(0.6931471805599453) if large else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def addf(a: F, b: F) -> Triple:
+    return a + b, ONE, ONE
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def subf(a: F, b: F) -> Triple:
+    return a - b, ONE, -ONE
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def mulf(a: F, b: F) -> Triple:
+    return a * b, b, a
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def divf(a: F, b: F) -> Triple:
+    r = ONE / divisorf(b)
+    v = a / divisorf(b)
+    return v, r, (-v * r if abs(b) > EPSF else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def negf(a: F) -> Pair:
+    return -a, -ONE
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def int_powf(a: F, n: F) -> Triple:
+    """For a whole n from 0 to 2048, by squaring."""
+    bits = np.int32(n - ONE if n > ZERO else ZERO)
+    below, square = ONE, a
+    for _ in range(11):
+        below = below * square if bits & 1 else below
+        bits = np.int32(bits >> 1)
+        square = square * square
+    return (below * a if n > ZERO else ONE), n * below, ZERO
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def real_powf(a: F, b: F) -> Triple:
+    g = magnitudef(a)
+    v = F(math.pow(g, b))
+    return v, (b * F(math.pow(g, b - ONE)) * signf(a) if abs(a) > EPSF else ZERO), v * log_coref(g)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def squaref(a: F) -> Pair:
+    return a * a, TWO * a
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def sqrtf(a: F) -> Pair:
+    v = F(math.sqrt(magnitudef(a)))
+    return v, (HALF / v * signf(a) if abs(a) > EPSF else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def expf(a: F) -> Pair:
+    v = exp_coref(EXP_MAXF if a > EXP_MAXF else a)
+    return v, (v if a < EXP_MAXF else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def logf(a: F) -> Pair:
+    return log_coref(magnitudef(a)), (ONE / a if abs(a) > EPSF else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def absolutef(a: F) -> Pair:
+    return abs(a), signf(a)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def reluf(a: F) -> Pair:
+    return (ZERO if a <= ZERO else a), (ONE if a > ZERO else ZERO)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def sigmoidf(a: F) -> Pair:
+    e = exp_coref(-abs(a))
+    r = ONE / (ONE + e)
+    return (r if a >= ZERO else e * r), e * r * r
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def softplusf(a: F) -> Pair:
+    e = exp_coref(-abs(a))
+    return (ZERO if a < ZERO else a) + log1p_coref(e), (ONE if a >= ZERO else e) / (ONE + e)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def logsigmoidf(a: F) -> Pair:
+    v, d = softplusf(-a)
+    return -v, d
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def bce_with_logitsf(a: F, b: F) -> Triple:
+    e = exp_coref(-abs(a))
+    s = (ONE if a >= ZERO else e) / (ONE + e)
+    return (a * (ONE - b) if a > ZERO else -a * b) + log1p_coref(e), s - b, -a
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def tanhf(a: F) -> Pair:
+    m = abs(a)
+    e = exp_coref(-TWO * m)
+    r = ONE / (ONE + e)
+    z = a * a
+    small = ((((F(-5.70498872745e-3) * z + F(2.06390887954e-2)) * z - F(5.37397155531e-2)) * z
+              + F(1.33314422036e-1)) * z - F(3.33332819422e-1)) * z * a + a  # fmt: skip
+    large = (ONE - e) * r
+    return (small if m < F(0.625) else (-large if a < ZERO else large)), F(4.0) * e * r * r
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def waves(a: F) -> tuple[F, F]:
+    """sin(a) and cos(a): exact to a few units where |a| < 1e9, and beyond some number within [-1, 1]."""
+    x = np.float64(a)
+    shifted = x * (2.0 / math.pi) + ROUND64
+    k = shifted - ROUND64
+    r = F(x - k * PI_HALF - k * PI_HALF_REST)
+    r = ONE if r > ONE else (-ONE if r < -ONE else r)
+    quarter = np.float64(shifted).view(np.int64) & 3
+    z = r * r
+    s = ((F(-1.9515295891e-4) * z + F(8.3321608736e-3)) * z - F(1.6666654611e-1)) * z * r + r
+    c = ((F(2.443315711809948e-5) * z - F(1.388731625493765e-3)) * z + F(4.166664568298827e-2)) * z * z - HALF * z + ONE
+    odd, back = quarter & 1, quarter & 2
+    sin, cos = (c, -s) if odd else (s, c)
+    return (-sin if back else sin), (-cos if back else cos)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def sinf(a: F) -> Pair:
+    return waves(a)
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def cosf(a: F) -> Pair:
+    s, c = waves(a)
+    return c, -s
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def minimumf(a: F, b: F) -> Triple:
+    left = ONE if a < b else (HALF if a == b else ZERO)
+    right = ONE if b < a else (HALF if a == b else ZERO)
+    return (a + b if a != a or b != b else (b if b < a else a)), left, right
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def maximumf(a: F, b: F) -> Triple:
+    left = ONE if a > b else (HALF if a == b else ZERO)
+    right = ONE if b > a else (HALF if a == b else ZERO)
+    return (a + b if a != a or b != b else (b if b > a else a)), left, right
+
+
+FORM_OF = np.array([
+    [-1, 3, 4, -1],  # add
+    [-1, 26, 27, 28],  # sub
+    [-1, 16, 17, -1],  # mul
+    [-1, 7, 8, 9],  # div
+    [18, -1, -1, -1],  # neg
+    [-1, -1, -1, -1],  # pow
+    [-1, -1, 11, -1],  # int_pow
+    [-1, 19, -1, -1],  # real_pow
+    [25, -1, -1, -1],  # square
+    [24, -1, -1, -1],  # sqrt
+    [10, -1, -1, -1],  # exp
+    [12, -1, -1, -1],  # log
+    [2, -1, -1, -1],  # abs
+    [20, -1, -1, -1],  # relu
+    [21, -1, -1, -1],  # sigmoid
+    [23, -1, -1, -1],  # softplus
+    [13, -1, -1, -1],  # logsigmoid
+    [29, -1, -1, -1],  # tanh
+    [22, -1, -1, -1],  # sin
+    [6, -1, -1, -1],  # cos
+    [-1, 15, -1, -1],  # min
+    [-1, 14, -1, -1],  # max
+    [-1, 5, -1, -1],  # bce_with_logits
+])
+
+
+@njit(error_model="numpy")
+def take(free, idle, used):
+    """A register that is free, and what `idle` and `used` become."""
+    return (free[idle - 1], idle - 1, used) if idle > 0 else (3 + used, 0, used + 1)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def link(codes, constants, offsets, stack, steps, beside, ends):
+    """Instructions of programs in postfix order; gives the number of work registers that they need."""
+    operand = np.empty(stack + 1, np.int64)  # a register, or -1 - the place of a constant
+    active = np.zeros(stack + 1, np.int64)  # whether it depends on the score
+    free = np.empty(stack + 3, np.int64)
+    most = k = 0
+    for i in range(offsets.shape[0] - 1):
+        held = used = idle = 0
+        last = offsets[i + 1] - 1
+        for p in range(offsets[i], last + 1):
+            code = codes[p]
+            if code < 0:
+                operand[held] = -1 - p if code == -1 else (0 if code == -2 else 1)
+                active[held] = code == -2
+                held += 1
+                continue
+            unary, both, right, left = FORM_OF[code]
+            b, b_active = -1, 0
+            if unary < 0:
+                held -= 1
+                b, b_active = operand[held], active[held]
+            a, a_active = operand[held - 1], active[held - 1]
+            if a < 0 <= b and left < 0 <= right:  # commutative
+                a, b, a_active, b_active = b, a, b_active, a_active
+            if a < 0 and (b < 0 or left < 0):
+                register, idle, used = take(free, idle, used)
+                steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3], steps[k, 4] = 0, 0, 0, 0, register
+                beside[k] = constants[-1 - a]
+                k, a = k + 1, register
+            if unary < 0 and b < 0 and right < 0:
+                register, idle, used = take(free, idle, used)
+                steps[k, 0], steps[k, 1], steps[k, 2], steps[k, 3], steps[k, 4] = 0, 0, 0, 0, register
+                beside[k] = constants[-1 - b]
+                k, b = k + 1, register
+            number, value = unary if unary >= 0 else both, 0.0
+            if unary < 0 and b < 0:
+                number, value = right, constants[-1 - b]
+            elif a < 0:
+                number, value = left, constants[-1 - a]
+            register = 2
+            if p < last:
+                register, idle, used = take(free, idle, used)
+            steps[k, 0], steps[k, 1], steps[k, 4] = number, a_active + 2 * b_active, register
+            steps[k, 2], steps[k, 3] = max(a, 0), max(b, 0)
+            beside[k] = value
+            k += 1
+            for spent in (a, b):
+                if spent >= 3:
+                    free[idle] = spent
+                    idle += 1
+            operand[held - 1], active[held - 1] = register, a_active | b_active
+        if offsets[i] == last:  # a leaf alone
+            a = operand[0]
+            steps[k, 0], steps[k, 1], steps[k, 4] = 0 if a < 0 else 1, active[0], 2
+            steps[k, 2], steps[k, 3] = max(a, 0), 0
+            beside[k] = constants[-1 - a] if a < 0 else 0.0
+            k += 1
+        most = max(most, used)
+        ends[i + 1] = k
+    return most
+
+
+@njit(error_model="numpy")
+def step(op, flat, a, b, d, constant, n):
+    """One instruction: n places of `flat` from d on, of those from a on and from b on, or of the constant."""
+    c = float(constant)
+    if op == 0:
+        for j in range(n):
+            flat[d + j] = c
+    elif op == 1:
+        for j in range(n):
+            flat[d + j] = flat[a + j]
+    elif op == 2:  # abs
+        for j in range(n):
+            flat[d + j] = absolute(flat[a + j])
+    elif op == 3:  # add
+        for j in range(n):
+            flat[d + j] = add(flat[a + j], flat[b + j])
+    elif op == 4:  # add
+        for j in range(n):
+            flat[d + j] = add(flat[a + j], c)
+    elif op == 5:  # bce_with_logits
+        for j in range(n):
+            flat[d + j] = bce_with_logits(flat[a + j], flat[b + j])
+    elif op == 6:  # cos
+        for j in range(n):
+            flat[d + j] = cos(flat[a + j])
+    elif op == 7:  # div
+        for j in range(n):
+            flat[d + j] = div(flat[a + j], flat[b + j])
+    elif op == 8:  # div
+        for j in range(n):
+            flat[d + j] = div(flat[a + j], c)
+    elif op == 9:  # div
+        for j in range(n):
+            flat[d + j] = div(c, flat[b + j])
+    elif op == 10:  # exp
+        for j in range(n):
+            flat[d + j] = exp(flat[a + j])
+    elif op == 11:  # int_pow
+        for j in range(n):
+            flat[d + j] = int_pow(flat[a + j], c)
+    elif op == 12:  # log
+        for j in range(n):
+            flat[d + j] = log(flat[a + j])
+    elif op == 13:  # logsigmoid
+        for j in range(n):
+            flat[d + j] = logsigmoid(flat[a + j])
+    elif op == 14:  # max
+        for j in range(n):
+            flat[d + j] = maximum(flat[a + j], flat[b + j])
+    elif op == 15:  # min
+        for j in range(n):
+            flat[d + j] = minimum(flat[a + j], flat[b + j])
+    elif op == 16:  # mul
+        for j in range(n):
+            flat[d + j] = mul(flat[a + j], flat[b + j])
+    elif op == 17:  # mul
+        for j in range(n):
+            flat[d + j] = mul(flat[a + j], c)
+    elif op == 18:  # neg
+        for j in range(n):
+            flat[d + j] = neg(flat[a + j])
+    elif op == 19:  # real_pow
+        for j in range(n):
+            flat[d + j] = real_pow(flat[a + j], flat[b + j])
+    elif op == 20:  # relu
+        for j in range(n):
+            flat[d + j] = relu(flat[a + j])
+    elif op == 21:  # sigmoid
+        for j in range(n):
+            flat[d + j] = sigmoid(flat[a + j])
+    elif op == 22:  # sin
+        for j in range(n):
+            flat[d + j] = sin(flat[a + j])
+    elif op == 23:  # softplus
+        for j in range(n):
+            flat[d + j] = softplus(flat[a + j])
+    elif op == 24:  # sqrt
+        for j in range(n):
+            flat[d + j] = sqrt(flat[a + j])
+    elif op == 25:  # square
+        for j in range(n):
+            flat[d + j] = square(flat[a + j])
+    elif op == 26:  # sub
+        for j in range(n):
+            flat[d + j] = sub(flat[a + j], flat[b + j])
+    elif op == 27:  # sub
+        for j in range(n):
+            flat[d + j] = sub(flat[a + j], c)
+    elif op == 28:  # sub
+        for j in range(n):
+            flat[d + j] = sub(c, flat[b + j])
+    elif op == 29:  # tanh
+        for j in range(n):
+            flat[d + j] = tanh(flat[a + j])
+
+
+@njit(error_model="numpy")
+def slope_step(op, flat, slopes, a, b, d, constant, n):
+    """The same with derivatives; `op` is 4 times the instruction, plus which operands depend on the score."""
+    c = float(constant)
+    if op == 5:
+        for j in range(n):
+            flat[d + j] = flat[a + j]
+            slopes[d + j] = slopes[a + j]
+    elif op == 9:  # abs
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = absolute(x)
+            slopes[d + j] = sign(x) * slopes[a + j]
+    elif op == 15:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = add(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j] + one(x, y) * slopes[b + j]
+    elif op == 13:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = add(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j]
+    elif op == 14:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = add(x, y)
+            slopes[d + j] = one(x, y) * slopes[b + j]
+    elif op == 17:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j] = add(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j]
+    elif op == 23:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = bce_with_logits(x, y)
+            slopes[d + j] = d_bce_with_logits_a(x, y) * slopes[a + j] + d_bce_with_logits_b(x, y) * slopes[b + j]
+    elif op == 21:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = bce_with_logits(x, y)
+            slopes[d + j] = d_bce_with_logits_a(x, y) * slopes[a + j]
+    elif op == 22:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = bce_with_logits(x, y)
+            slopes[d + j] = d_bce_with_logits_b(x, y) * slopes[b + j]
+    elif op == 25:  # cos
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = cos(x)
+            slopes[d + j] = d_cos(x) * slopes[a + j]
+    elif op == 31:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = div(x, y)
+            slopes[d + j] = d_div_a(x, y) * slopes[a + j] + d_div_b(x, y) * slopes[b + j]
+    elif op == 29:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = div(x, y)
+            slopes[d + j] = d_div_a(x, y) * slopes[a + j]
+    elif op == 30:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = div(x, y)
+            slopes[d + j] = d_div_b(x, y) * slopes[b + j]
+    elif op == 33:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j] = div(x, y)
+            slopes[d + j] = d_div_a(x, y) * slopes[a + j]
+    elif op == 38:  # div
+        for j in range(n):
+            x = c
+            y = flat[b + j]
+            flat[d + j] = div(x, y)
+            slopes[d + j] = d_div_b(x, y) * slopes[b + j]
+    elif op == 41:  # exp
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = exp(x)
+            slopes[d + j] = d_exp(x) * slopes[a + j]
+    elif op == 45:  # int_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j] = int_pow(x, y)
+            slopes[d + j] = d_int_pow(x, y) * slopes[a + j]
+    elif op == 49:  # log
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = log(x)
+            slopes[d + j] = d_log(x) * slopes[a + j]
+    elif op == 53:  # logsigmoid
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = logsigmoid(x)
+            slopes[d + j] = d_logsigmoid(x) * slopes[a + j]
+    elif op == 59:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = maximum(x, y)
+            slopes[d + j] = d_maximum_a(x, y) * slopes[a + j] + d_maximum_b(x, y) * slopes[b + j]
+    elif op == 57:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = maximum(x, y)
+            slopes[d + j] = d_maximum_a(x, y) * slopes[a + j]
+    elif op == 58:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = maximum(x, y)
+            slopes[d + j] = d_maximum_b(x, y) * slopes[b + j]
+    elif op == 63:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = minimum(x, y)
+            slopes[d + j] = d_minimum_a(x, y) * slopes[a + j] + d_minimum_b(x, y) * slopes[b + j]
+    elif op == 61:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = minimum(x, y)
+            slopes[d + j] = d_minimum_a(x, y) * slopes[a + j]
+    elif op == 62:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = minimum(x, y)
+            slopes[d + j] = d_minimum_b(x, y) * slopes[b + j]
+    elif op == 67:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = mul(x, y)
+            slopes[d + j] = second(x, y) * slopes[a + j] + first(x, y) * slopes[b + j]
+    elif op == 65:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = mul(x, y)
+            slopes[d + j] = second(x, y) * slopes[a + j]
+    elif op == 66:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = mul(x, y)
+            slopes[d + j] = first(x, y) * slopes[b + j]
+    elif op == 69:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j] = mul(x, y)
+            slopes[d + j] = second(x, y) * slopes[a + j]
+    elif op == 73:  # neg
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = neg(x)
+            slopes[d + j] = negative_unit(x) * slopes[a + j]
+    elif op == 79:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = real_pow(x, y)
+            slopes[d + j] = d_real_pow_a(x, y) * slopes[a + j] + d_real_pow_b(x, y) * slopes[b + j]
+    elif op == 77:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = real_pow(x, y)
+            slopes[d + j] = d_real_pow_a(x, y) * slopes[a + j]
+    elif op == 78:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = real_pow(x, y)
+            slopes[d + j] = d_real_pow_b(x, y) * slopes[b + j]
+    elif op == 81:  # relu
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = relu(x)
+            slopes[d + j] = d_relu(x) * slopes[a + j]
+    elif op == 85:  # sigmoid
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = sigmoid(x)
+            slopes[d + j] = d_sigmoid(x) * slopes[a + j]
+    elif op == 89:  # sin
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = sin(x)
+            slopes[d + j] = d_sin(x) * slopes[a + j]
+    elif op == 93:  # softplus
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = softplus(x)
+            slopes[d + j] = d_softplus(x) * slopes[a + j]
+    elif op == 97:  # sqrt
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = sqrt(x)
+            slopes[d + j] = d_sqrt(x) * slopes[a + j]
+    elif op == 101:  # square
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = square(x)
+            slopes[d + j] = d_square(x) * slopes[a + j]
+    elif op == 107:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = sub(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j] + minus_one(x, y) * slopes[b + j]
+    elif op == 105:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = sub(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j]
+    elif op == 106:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j] = sub(x, y)
+            slopes[d + j] = minus_one(x, y) * slopes[b + j]
+    elif op == 109:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j] = sub(x, y)
+            slopes[d + j] = one(x, y) * slopes[a + j]
+    elif op == 114:  # sub
+        for j in range(n):
+            x = c
+            y = flat[b + j]
+            flat[d + j] = sub(x, y)
+            slopes[d + j] = minus_one(x, y) * slopes[b + j]
+    elif op == 117:  # tanh
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j] = tanh(x)
+            slopes[d + j] = d_tanh(x) * slopes[a + j]
 
 
 @njit(cache=True, error_model="numpy", nogil=True, parallel=True)
-def values_and_gradients(codes, constants, offsets, stack, scores, targets, out, gradient):
-    """Values and derivatives with respect to the score, each (P, n)."""
-    points = scores.shape[0]
-    for i in prange(offsets.shape[0] - 1):
-        v = np.empty((stack, 256))
-        d = np.empty((stack, 256))
+def run(steps, constants, offsets, registers, shares, points, base, flat, slopes):
+    """Values of P programs at n points, to the first P * n places of `flat`; `evaluate.py` lays out the rest of it.
+
+    In `slopes`, laid out alike, derivatives with respect to the score, unless it is empty.
+    """
+    row = -(-points // 16) * 16
+    wanted = slopes.shape[0] > 0
+    for t in prange(shares.shape[0] - 1):
+        at = np.empty(3 + registers, np.uint64)
+        for r in range(registers):
+            at[3 + r] = base + 2 * row + (t * registers + r) * 256
         for start in range(0, points, 256):
-            n = min(256, points - start)
-            top = -1
-            for k in range(offsets[i], offsets[i + 1]):
-                op = codes[k]
-                if op == -1:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = constants[k]
-                        d[top, j] = 0.0
-                elif op == -2:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = scores[start + j]
-                        d[top, j] = 1.0
-                elif op < 0:
-                    top += 1
-                    for j in range(n):
-                        v[top, j] = targets[start + j]
-                        d[top, j] = 0.0
-                elif op == 0:  # add
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = add(a, b)
-                        d[top - 1, j] = one(a, b) * d[top - 1, j] + one(a, b) * d[top, j]
-                    top -= 1
-                elif op == 1:  # sub
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = sub(a, b)
-                        d[top - 1, j] = one(a, b) * d[top - 1, j] + minus_one(a, b) * d[top, j]
-                    top -= 1
-                elif op == 2:  # mul
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = mul(a, b)
-                        d[top - 1, j] = second(a, b) * d[top - 1, j] + first(a, b) * d[top, j]
-                    top -= 1
-                elif op == 3:  # div
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = div(a, b)
-                        d[top - 1, j] = d_div_a(a, b) * d[top - 1, j] + d_div_b(a, b) * d[top, j]
-                    top -= 1
-                elif op == 4:  # neg
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = neg(a)
-                        d[top, j] = negative_unit(a) * d[top, j]
-                elif op == 5:  # pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = real_pow(a, b)
-                        d[top - 1, j] = d_real_pow_a(a, b) * d[top - 1, j] + d_real_pow_b(a, b) * d[top, j]
-                    top -= 1
-                elif op == 6:  # int_pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = int_pow(a, b)
-                        d[top - 1, j] = d_int_pow(a, b) * d[top - 1, j] + zero(a, b) * d[top, j]
-                    top -= 1
-                elif op == 7:  # real_pow
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = real_pow(a, b)
-                        d[top - 1, j] = d_real_pow_a(a, b) * d[top - 1, j] + d_real_pow_b(a, b) * d[top, j]
-                    top -= 1
-                elif op == 8:  # square
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = square(a)
-                        d[top, j] = d_square(a) * d[top, j]
-                elif op == 9:  # sqrt
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sqrt(a)
-                        d[top, j] = d_sqrt(a) * d[top, j]
-                elif op == 10:  # exp
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = exp(a)
-                        d[top, j] = d_exp(a) * d[top, j]
-                elif op == 11:  # log
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = log(a)
-                        d[top, j] = d_log(a) * d[top, j]
-                elif op == 12:  # abs
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = absolute(a)
-                        d[top, j] = sign(a) * d[top, j]
-                elif op == 13:  # relu
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = relu(a)
-                        d[top, j] = d_relu(a) * d[top, j]
-                elif op == 14:  # sigmoid
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sigmoid(a)
-                        d[top, j] = d_sigmoid(a) * d[top, j]
-                elif op == 15:  # softplus
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = softplus(a)
-                        d[top, j] = d_softplus(a) * d[top, j]
-                elif op == 16:  # logsigmoid
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = logsigmoid(a)
-                        d[top, j] = d_logsigmoid(a) * d[top, j]
-                elif op == 17:  # tanh
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = tanh(a)
-                        d[top, j] = d_tanh(a) * d[top, j]
-                elif op == 18:  # sin
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = sin(a)
-                        d[top, j] = d_sin(a) * d[top, j]
-                elif op == 19:  # cos
-                    for j in range(n):
-                        a = v[top, j]
-                        v[top, j] = cos(a)
-                        d[top, j] = d_cos(a) * d[top, j]
-                elif op == 20:  # min
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = minimum(a, b)
-                        d[top - 1, j] = d_minimum_a(a, b) * d[top - 1, j] + d_minimum_b(a, b) * d[top, j]
-                    top -= 1
-                elif op == 21:  # max
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = maximum(a, b)
-                        d[top - 1, j] = d_maximum_a(a, b) * d[top - 1, j] + d_maximum_b(a, b) * d[top, j]
-                    top -= 1
-                elif op == 22:  # bce_with_logits
-                    for j in range(n):
-                        a = v[top - 1, j]
-                        b = v[top, j]
-                        v[top - 1, j] = bce_with_logits(a, b)
-                        d[top - 1, j] = d_bce_with_logits_a(a, b) * d[top - 1, j] + d_bce_with_logits_b(a, b) * d[top, j]
-                    top -= 1
-            for j in range(n):
-                out[i, start + j] = v[0, j]
-                gradient[i, start + j] = d[0, j]
+            n = np.uint64(min(256, points - start))
+            at[0] = base + start
+            at[1] = base + row + start
+            for i in range(shares[t], shares[t + 1]):
+                at[2] = i * points + start
+                for k in range(offsets[i], offsets[i + 1]):
+                    a, b, d = at[steps[k, 2]], at[steps[k, 3]], at[steps[k, 4]]
+                    if wanted and steps[k, 1] > 0:
+                        slope_step(4 * steps[k, 0] + steps[k, 1], flat, slopes, a, b, d, constants[k], n)
+                        continue
+                    step(steps[k, 0], flat, a, b, d, constants[k], n)
+                    if wanted and steps[k, 4] == 2:
+                        for j in range(n):
+                            slopes[d + j] = 0.0
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def step_single(op, flat, a, b, d, constant, n):
+    """One instruction: n places of `flat` from d on, of those from a on and from b on, or of the constant."""
+    c = np.float32(constant)
+    if op == 0:
+        for j in range(n):
+            flat[d + j] = c
+    elif op == 1:
+        for j in range(n):
+            flat[d + j] = flat[a + j]
+    elif op == 2:  # abs
+        for j in range(n):
+            flat[d + j] = absolutef(flat[a + j])[0]
+    elif op == 3:  # add
+        for j in range(n):
+            flat[d + j] = addf(flat[a + j], flat[b + j])[0]
+    elif op == 4:  # add
+        for j in range(n):
+            flat[d + j] = addf(flat[a + j], c)[0]
+    elif op == 5:  # bce_with_logits
+        for j in range(n):
+            flat[d + j] = bce_with_logitsf(flat[a + j], flat[b + j])[0]
+    elif op == 6:  # cos
+        for j in range(n):
+            flat[d + j] = cosf(flat[a + j])[0]
+    elif op == 7:  # div
+        for j in range(n):
+            flat[d + j] = divf(flat[a + j], flat[b + j])[0]
+    elif op == 8:  # div
+        for j in range(n):
+            flat[d + j] = divf(flat[a + j], c)[0]
+    elif op == 9:  # div
+        for j in range(n):
+            flat[d + j] = divf(c, flat[b + j])[0]
+    elif op == 10:  # exp
+        for j in range(n):
+            flat[d + j] = expf(flat[a + j])[0]
+    elif op == 11:  # int_pow
+        for j in range(n):
+            flat[d + j] = int_powf(flat[a + j], c)[0]
+    elif op == 12:  # log
+        for j in range(n):
+            flat[d + j] = logf(flat[a + j])[0]
+    elif op == 13:  # logsigmoid
+        for j in range(n):
+            flat[d + j] = logsigmoidf(flat[a + j])[0]
+    elif op == 14:  # max
+        for j in range(n):
+            flat[d + j] = maximumf(flat[a + j], flat[b + j])[0]
+    elif op == 15:  # min
+        for j in range(n):
+            flat[d + j] = minimumf(flat[a + j], flat[b + j])[0]
+    elif op == 16:  # mul
+        for j in range(n):
+            flat[d + j] = mulf(flat[a + j], flat[b + j])[0]
+    elif op == 17:  # mul
+        for j in range(n):
+            flat[d + j] = mulf(flat[a + j], c)[0]
+    elif op == 18:  # neg
+        for j in range(n):
+            flat[d + j] = negf(flat[a + j])[0]
+    elif op == 19:  # real_pow
+        for j in range(n):
+            flat[d + j] = real_powf(flat[a + j], flat[b + j])[0]
+    elif op == 20:  # relu
+        for j in range(n):
+            flat[d + j] = reluf(flat[a + j])[0]
+    elif op == 21:  # sigmoid
+        for j in range(n):
+            flat[d + j] = sigmoidf(flat[a + j])[0]
+    elif op == 22:  # sin
+        for j in range(n):
+            flat[d + j] = sinf(flat[a + j])[0]
+    elif op == 23:  # softplus
+        for j in range(n):
+            flat[d + j] = softplusf(flat[a + j])[0]
+    elif op == 24:  # sqrt
+        for j in range(n):
+            flat[d + j] = sqrtf(flat[a + j])[0]
+    elif op == 25:  # square
+        for j in range(n):
+            flat[d + j] = squaref(flat[a + j])[0]
+    elif op == 26:  # sub
+        for j in range(n):
+            flat[d + j] = subf(flat[a + j], flat[b + j])[0]
+    elif op == 27:  # sub
+        for j in range(n):
+            flat[d + j] = subf(flat[a + j], c)[0]
+    elif op == 28:  # sub
+        for j in range(n):
+            flat[d + j] = subf(c, flat[b + j])[0]
+    elif op == 29:  # tanh
+        for j in range(n):
+            flat[d + j] = tanhf(flat[a + j])[0]
+
+
+@njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+def slope_step_single(op, flat, slopes, a, b, d, constant, n):
+    """The same with derivatives; `op` is 4 times the instruction, plus which operands depend on the score."""
+    c = np.float32(constant)
+    if op == 5:
+        for j in range(n):
+            flat[d + j] = flat[a + j]
+            slopes[d + j] = slopes[a + j]
+    elif op == 9:  # abs
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = absolutef(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 15:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = addf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 13:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = addf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 14:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = addf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 17:  # add
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j], by_x, by_y = addf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 23:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = bce_with_logitsf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 21:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = bce_with_logitsf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 22:  # bce_with_logits
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = bce_with_logitsf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 25:  # cos
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = cosf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 31:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = divf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 29:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = divf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 30:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = divf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 33:  # div
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j], by_x, by_y = divf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 38:  # div
+        for j in range(n):
+            x = c
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = divf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 41:  # exp
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = expf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 45:  # int_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j], by_x, by_y = int_powf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 49:  # log
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = logf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 53:  # logsigmoid
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = logsigmoidf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 59:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = maximumf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 57:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = maximumf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 58:  # max
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = maximumf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 63:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = minimumf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 61:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = minimumf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 62:  # min
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = minimumf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 67:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = mulf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 65:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = mulf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 66:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = mulf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 69:  # mul
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j], by_x, by_y = mulf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 73:  # neg
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = negf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 79:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = real_powf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 77:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = real_powf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 78:  # real_pow
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = real_powf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 81:  # relu
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = reluf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 85:  # sigmoid
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = sigmoidf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 89:  # sin
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = sinf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 93:  # softplus
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = softplusf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 97:  # sqrt
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = sqrtf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 101:  # square
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = squaref(x)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 107:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = subf(x, y)
+            slopes[d + j] = by_x * slopes[a + j] + by_y * slopes[b + j]
+    elif op == 105:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = subf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 106:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = subf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 109:  # sub
+        for j in range(n):
+            x = flat[a + j]
+            y = c
+            flat[d + j], by_x, by_y = subf(x, y)
+            slopes[d + j] = by_x * slopes[a + j]
+    elif op == 114:  # sub
+        for j in range(n):
+            x = c
+            y = flat[b + j]
+            flat[d + j], by_x, by_y = subf(x, y)
+            slopes[d + j] = by_y * slopes[b + j]
+    elif op == 117:  # tanh
+        for j in range(n):
+            x = flat[a + j]
+            flat[d + j], by_x = tanhf(x)
+            slopes[d + j] = by_x * slopes[a + j]
+
+
+@njit(cache=True, error_model="numpy", nogil=True, parallel=True)
+def run_single(steps, constants, offsets, registers, shares, points, base, flat, slopes):
+    """Values of P programs at n points, to the first P * n places of `flat`; `evaluate.py` lays out the rest of it.
+
+    In `slopes`, laid out alike, derivatives with respect to the score, unless it is empty.
+    """
+    row = -(-points // 16) * 16
+    wanted = slopes.shape[0] > 0
+    for t in prange(shares.shape[0] - 1):
+        at = np.empty(3 + registers, np.uint64)
+        for r in range(registers):
+            at[3 + r] = base + 2 * row + (t * registers + r) * 512
+        for start in range(0, points, 512):
+            n = np.uint64(min(512, points - start))
+            at[0] = base + start
+            at[1] = base + row + start
+            for i in range(shares[t], shares[t + 1]):
+                at[2] = i * points + start
+                for k in range(offsets[i], offsets[i + 1]):
+                    a, b, d = at[steps[k, 2]], at[steps[k, 3]], at[steps[k, 4]]
+                    if wanted and steps[k, 1] > 0:
+                        slope_step_single(4 * steps[k, 0] + steps[k, 1], flat, slopes, a, b, d, constants[k], n)
+                        continue
+                    step_single(steps[k, 0], flat, a, b, d, constants[k], n)
+                    if wanted and steps[k, 4] == 2:
+                        for j in range(n):
+                            slopes[d + j] = 0.0

@@ -170,19 +170,58 @@ def test_whatever_array_is_given_is_compiled_once() -> None:
         for targets in (0.0, np.zeros(len(scores)), read_only[: len(scores)], np.ones(1)):
             assert values([S], scores, targets)[0].tolist() == list(scores)
             assert values_and_gradients([S], scores, targets)[1][0].tolist() == [1.0] * len(scores)
-    assert len(_dispatch.values.signatures) == len(_dispatch.values_and_gradients.signatures) == 1
+    assert len(_dispatch.run.signatures) == len(_dispatch.link.signatures) == 1
 
 
-def test_what_overflows_stays_visible() -> None:
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_overflows_stays_visible(dtype: type) -> None:
     """A kernel compiled with fast-math would be free to drop it."""
     huge = apply("square", apply("square", apply("square", apply("square", apply("exp", S)))))
-    assert values([huge], [60.0])[0, 0] == math.inf
-    assert math.isnan(values([apply("sub", huge, huge)], [60.0])[0, 0])
-    assert math.isnan(values([apply("mul", constant(0.0), huge)], [60.0])[0, 0])
+    no_number = apply("sub", huge, huge)
+    at = np.full(40, 60.0)  # vectors, and what is left over
+    assert np.all(values([huge], at, dtype=dtype) == math.inf)
+    assert np.all(np.isnan(values([no_number, apply("mul", constant(0.0), huge)], at, dtype=dtype)))
     for name, row in OPERATORS.items():
-        if row.arity == 1:
-            assert math.isnan(values([apply(name, apply("sub", huge, huge))], [60.0])[0, 0]), name
-    assert not math.isfinite(values_and_gradients([huge], [59.0])[1][0, 0])
+        two = [(no_number, S), (no_number, constant(2.0)), (S, no_number)]
+        for operands in two if row.arity == 2 else [(no_number,)]:
+            if name != "int_pow" or operands[1].is_constant:
+                assert np.all(np.isnan(values([apply(name, *operands)], at, dtype=dtype))), (name, operands)
+    assert not np.any(np.isfinite(values_and_gradients([huge], at - 1.0, dtype=dtype)[1]))
+
+
+def parts(expression: Expression, at: np.ndarray, targets: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Value and derivative of a tree, put together from the kernel's for single operators."""
+    if not expression.operands:
+        found, slope = values_and_gradients([expression], at, targets, dtype)
+        return found[0], slope[0]
+    operands = [parts(operand, at, targets, dtype) for operand in expression.operands]
+    if expression.head == "int_pow":
+        alone, exponent = apply("int_pow", S, expression.operands[1]), ()
+        operands = operands[:1]
+    else:
+        alone, exponent = apply(expression.head, *(S, T)[: len(operands)]), operands[1:]
+    found, by_left = values_and_gradients([alone], operands[0][0], exponent[0][0] if exponent else 0.0, dtype)
+    slope = np.where(operands[0][1] == 0.0, 0.0, by_left[0] * operands[0][1])
+    if exponent:
+        by_right = values_and_gradients([apply(expression.head, T, S)], operands[1][0], operands[0][0], dtype)[1][0]
+        slope += np.where(operands[1][1] == 0.0, 0.0, by_right * operands[1][1])
+    return found[0], slope
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@settings(max_examples=150)
+@given(expression=LOWERED)
+def test_a_tree_is_its_operators_one_after_another(dtype: type, expression: Expression) -> None:
+    """Whatever registers and forms with constants its program uses, and what it leaves out of the derivative."""
+    at, targets = np.linspace(-3.0, 3.0, 37).astype(dtype), np.linspace(0.0, 1.0, 37).astype(dtype)
+    found, slopes = values_and_gradients([expression], at, targets, dtype)
+    with np.errstate(all="ignore"):
+        value, slope = parts(expression, at, targets, dtype)
+    np.testing.assert_array_equal(found[0], value)
+    known = np.isfinite(slope) & np.isfinite(slopes[0])  # 0 * inf, where the one leaves it out
+    largest = np.max(np.abs(slope[known]), initial=1.0)
+    close = 50 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(slopes[0][known], slope[known], rtol=close, atol=close * largest)
 
 
 def test_encoding() -> None:
@@ -194,6 +233,8 @@ def test_encoding() -> None:
     assert len({CONSTANT, SCORE, TARGET, *OPCODES.values()}) == 3 + len(OPERATORS)
     with pytest.raises(KeyError):
         encode([variable("y_pred")])  # not lowered
+    with pytest.raises(ValueError, match="exponent"):
+        values([apply("int_pow", S, T)], [1.0])
 
 
 @given(st.sampled_from(LOWERED_ROWS), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lossgen.kernel import generate
+from lossgen.kernel.program import COPY, FILL, FORMS
 from lossgen.language.operators import OPERATORS
 
 
@@ -33,10 +34,14 @@ def test_a_stale_or_missing_file_is_noticed_and_written_anew(
     assert run_main(monkeypatch, "--check") == 0
 
 
-def test_every_operator_has_its_case_and_its_functions() -> None:
+def test_every_form_of_an_operator_has_its_cases_and_its_functions() -> None:
     text = generate.render()
-    for code, (name, row) in enumerate(OPERATORS.items()):
-        assert text.count(f"elif op == {code}:  # {name}\n") == 2
+    assert len(set(FORMS.values()) | {FILL, COPY}) == len(FORMS) + 2
+    assert {name for name, _ in FORMS} == set(OPERATORS) - {"pow"}
+    for (name, _), number in FORMS.items():
+        assert text.count(f"elif op == {number}:  # {name}\n") >= 2  # in double and in single precision
+        row = OPERATORS[name]
         for function in (row.function, *row.partials):
             assert text.count(f"def {function.__name__}(") == 1
-    assert "fastmath" not in text
+        assert text.count(f"def {row.function.__name__}f(") == 1
+    assert text.count("fastmath") == text.count('fastmath={"contract"}') > 0
