@@ -127,43 +127,44 @@ def write_hall(run: Run) -> Path:
 
 def _rows(table: Path, objective: str) -> Iterator[_Row]:
     """The rows that say something, with their numbers in a spreadsheet."""
+    wanted = ["loss", "seed", objective]
     text = _text(table)
-    records: list[list[str]] = []
-    names: list[str] = []
-    missing: list[str] = []
-    wanted, header = ["loss", "seed", objective], 0
-    for separator in SEPARATORS:
-        try:
-            cells = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-            records = [[cell.strip() for cell in record] for record in cells]
-        except csv.Error as error:
-            raise InputError(f"{table}: not a CSV file: {error}") from None
-        said = [i for i, record in enumerate(records) if any(record) and "".join(record)[:4] != "sep="]
-        if not said:
-            raise InputError(f"{table}: is empty; give the table that `lossgen ask` wrote, filled in")
-        header = said[0]
-        names = [_folded(name) for name in records[header]]
-        missing = [name for name in wanted if _folded(name) not in names]
-        if not {"loss", "seed"} & set(missing):
-            break
-    if missing:
-        raise InputError(f"{table}: no column {missing[0]}; its first row is to name {', '.join(wanted)}")
+    read = [_split(table, text, separator) for separator in SEPARATORS]
+    missing = [[name for name in wanted if _folded(name) not in names] for _, names, _ in read]
+    which = min(range(len(read)), key=lambda i: len(missing[i]))
+    separator, (header, names, records) = SEPARATORS[which], read[which]
+    if missing[which]:
+        raise InputError(f"{table}: no column {missing[which][0]}; its first row is to name {', '.join(wanted)}")
     for name in (*wanted, "status"):
         if names.count(_folded(name)) > 1:
             raise InputError(f"{table}: two columns {name}; leave one")
-    places = [names.index(_folded(name)) if _folded(name) in names else None for name in ("loss", "seed", "status")]
+    places = [names.index(_folded(name)) if _folded(name) in names else None for name in (*wanted[:2], "status")]
     places.append(names.index(_folded(objective)))
     for number, record in enumerate(records[header + 1 :], header + 2):
         needed = ["" if at is None or at >= len(record) else record[at] for at in places]
-        if any(needed):
-            if separator == "," and len(record) > len(names) and any(record[len(names) :]):
-                raise InputError(
-                    f"{table}, row {number}: {len(record)} cells under {len(names)} columns; "
-                    "write decimal points, or put ; between the cells"
-                )
-            if separator == "," and _COMMA.fullmatch(needed[3]):
-                raise InputError(f"{table}, row {number}: {objective} {needed[3]}: not a number; write a decimal point")
-            yield _Row(number, *needed)
+        if not any(needed):
+            continue
+        if separator == "," and any(record[len(names) :]):
+            raise InputError(
+                f"{table}, row {number}: {len(record)} cells under {len(names)} columns; "
+                "write decimal points, or put ; between the cells"
+            )
+        if separator == "," and _COMMA.fullmatch(needed[3]):
+            raise InputError(f"{table}, row {number}: {objective} {needed[3]}: not a number; write a decimal point")
+        yield _Row(number, *needed)
+
+
+def _split(table: Path, text: str, separator: str) -> tuple[int, list[str], list[list[str]]]:
+    """Where the header stands, its names, and all records."""
+    try:
+        cells = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        records = [[cell.strip() for cell in record] for record in cells]
+    except csv.Error as error:
+        raise InputError(f"{table}: not a CSV file: {error}") from None
+    said = [i for i, record in enumerate(records) if any(record) and "".join(record)[:4] != "sep="]
+    if not said:
+        raise InputError(f"{table}: is empty; give the table that `lossgen ask` wrote, filled in")
+    return said[0], [_folded(name) for name in records[said[0]]], records
 
 
 def _text(table: Path) -> str:
