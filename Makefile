@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install evolve test fuzz check bench dispatch
+.PHONY: install evolve test fuzz torture check bench dispatch
 
 install: $(INSTALLED)
 
@@ -26,6 +26,11 @@ test: install
 # 100 000 texts, names and notes, other ones each time; the fuzz tests of `make test` take 3000, always the same.
 fuzz: install
 	LOSSGEN_FUZZ=$${LOSSGEN_FUZZ:-100000} $(BIN)/python -m pytest tests/fuzz --timeout 7200 $(ARGS)
+
+# Searches that are killed 20 times, at other moments each time, in all of their phases and while they write their files;
+# and full disks. `make test` kills three times.
+torture: install
+	LOSSGEN_TORTURE=$${LOSSGEN_TORTURE:-20} $(BIN)/python -m pytest tests/torture $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
