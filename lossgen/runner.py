@@ -135,7 +135,8 @@ class Runner(Protocol):
         scale_free: whether a positive factor on the loss changes nothing (Adam, and no other term beside it).
 
     A runner may also have `counts_steps`: False where the length of a training does not depend on the budget's steps,
-    so that its price cannot be told from a few short ones.
+    so that its price cannot be told from a few short ones. And `own_data`: the name of the data that it makes itself,
+    where no others can be chosen.
     """
 
     options: "type[BaseModel]"

@@ -29,6 +29,7 @@ from lossgen.evolution.variation import vary as usual
 from lossgen.report.ending import comparison_lines, discovery_lines
 from lossgen.report.screened import rejection_of
 from lossgen.report.summary import write_comparison, write_discovery
+from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -184,13 +185,24 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
             if warning:
                 warn(warning)
     try:
-        given["data"] = DataConfig(**{field: flags[name] for name, field in _OF_DATA.items()})
-        return RunConfig(**given)
+        data = DataConfig(**{field: flags[name] for name, field in _OF_DATA.items()})
+        return RunConfig(**given, data=_data_of(data, given.get("runner", settings.RUNNER)))
     except ValidationError as error:
         problem = error.errors()[0]
         where = {field: name for name, field in _OF_DATA.items() if error.title == "DataConfig"}
         flag = where.get(str(problem["loc"][0]), str(problem["loc"][0])).replace("_", "-")
         raise InputError(f"--{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
+
+
+def _data_of(data: DataConfig, runner: str) -> DataConfig:
+    """The data of a runner that makes its own; else those that were chosen."""
+    own = getattr(find_runner(runner).cls, "own_data", "")
+    usual = DataConfig()
+    chosen = [flag for flag, field in _OF_DATA.items() if getattr(data, field) != getattr(usual, field)]
+    if own and chosen:
+        flags = ", ".join(f"--{flag.replace('_', '-')}" for flag in chosen)
+        raise InputError(f"runner {runner}: makes its own data; leave out {flags}")
+    return DataConfig(name=own) if own else data
 
 
 def function_name(function: Callable[..., Any] | None) -> str:

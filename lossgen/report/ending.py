@@ -57,7 +57,8 @@ def same_setting(run: Run, steps: int) -> str:
         if "{steps}" in config.options["command"]:
             flags["steps"] = steps
     else:
-        flags |= {"data": config.data.name, "steps": steps}
+        own = hasattr(find_runner(config.runner).cls, "own_data")
+        flags |= {"steps": steps} if own else {"data": config.data.name, "steps": steps}
         if config.runner != "dcgan":
             flags["runner"] = config.runner
         if config.data.root and not Path(config.data.name).is_absolute():
