@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lossgen.cli.flags import SETTINGS
 from lossgen.errors import InputError
 from lossgen.runner import DataSpec, Fit
+
+if TYPE_CHECKING:
+    from lossgen.evolution.archive import Archive
 
 
 @click.command(context_settings=SETTINGS)
@@ -55,17 +59,35 @@ def runs() -> None:
 
 @click.command(context_settings=SETTINGS)
 @click.argument("run", metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="The whole record: equal for equal runs.")
+@click.option("--json", "as_json", is_flag=True, help="The whole record: equal for equal runs; or the lineage.")
 @click.option("--csv", "as_csv", is_flag=True, help="Every candidate with its fate and outcome.")
-def show(run: str, as_json: bool, as_csv: bool) -> None:
+@click.option("--lineage", metavar="LOSS", help="How a loss came to be: `champion`, a name, or a digest's beginning.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw the lineage (else the champion's): .png, .svg, .pdf."
+)
+@click.option("--graphml", type=click.Path(path_type=Path), help="Write the lineage as GraphML; else the whole run's.")
+def show(run: str, as_json: bool, as_csv: bool, lineage: str | None, plot: Path | None, graphml: Path | None) -> None:
     """Show what a run has found out: its folder, or a prefix of its name under ./runs."""
+    from lossgen.cli.outputs import check_folder
     from lossgen.evolution.run import open_run
     from lossgen.files import without_nan
+    from lossgen.report.canvas import check_picture
     from lossgen.report.tables import candidates_csv, show_lines
 
     if as_json and as_csv:
         raise InputError("show: give --json or --csv, not both")
+    if as_csv and lineage:
+        raise InputError("show: give --csv or --lineage, not both")
+    if plot is not None:
+        check_picture(plot)
+    for flag, path in (("--plot", plot), ("--graphml", graphml)):
+        if path is not None:
+            check_folder(path, flag)
     with open_run(run, locked=False) as opened:
+        if lineage or plot or graphml:
+            _show_lineage(opened.archive, lineage, as_json, plot, graphml, quiet=as_json or as_csv)
+        if lineage:
+            return
         if as_json:
             click.echo(json.dumps(without_nan(opened.record()), indent=2, sort_keys=True))
         elif as_csv:
@@ -73,3 +95,29 @@ def show(run: str, as_json: bool, as_csv: bool) -> None:
         else:
             for line in show_lines(opened):
                 click.echo(line)
+
+
+def _show_lineage(
+    archive: "Archive", loss: str | None, as_json: bool, plot: Path | None, graphml: Path | None, quiet: bool
+) -> None:
+    """Tell, draw and write where a loss comes from; without one the champion's is drawn, and that of all written."""
+    from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, lineage
+    from lossgen.files import without_nan
+    from lossgen.report.lineage import lineage_json, story, write_graphml
+    from lossgen.report.lineage_picture import draw_lineage
+
+    everything = lineage(archive)
+    if loss or plot:
+        digest = find_loss(archive, everything, loss or CHAMPION)
+        graph = ancestry(everything, digest)
+    if loss and as_json:
+        click.echo(json.dumps(without_nan(lineage_json(graph, digest)), indent=2))
+    elif loss:
+        for line in story(archive, graph, digest):
+            click.echo(line)
+    if plot:
+        draw_lineage(graph, digest, plot)
+        click.echo(f"plot: {plot}", err=quiet)
+    if graphml:
+        write_graphml(graph if loss else everything, graphml)
+        click.echo(f"graphml: {graphml}", err=quiet)
