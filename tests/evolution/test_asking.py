@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,20 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[st
     return path, search(path)
 
 
+@pytest.fixture(scope="module")
+def _first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("first") / "run"
+    search(path, 1)
+    return path
+
+
+@pytest.fixture
+def first_round(_first_round: Path, tmp_path: Path) -> Path:
+    """The run that others are of, after one round."""
+    path: Path = shutil.copytree(_first_round, tmp_path / "run")
+    return path
+
+
 def candidates(path: Path) -> list[CandidateRow]:
     return Archive(path / "archive.sqlite", "look").candidates()
 
@@ -147,12 +162,11 @@ class KilledError(Exception):
     """As a kill would, it ends whatever is under way."""
 
 
-@pytest.mark.parametrize("writes", [0, 1, 4])
+@pytest.mark.parametrize("writes", [0, 3])
 def test_an_ask_that_is_cut_off_while_it_writes_is_finished_by_the_next(
-    writes: int, undisturbed: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writes: int, undisturbed: tuple[Path, list[str]], first_round: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "run"
-    search(path, 1)
+    path = first_round
     left = writes
 
     def failing(file: Path, text: str) -> None:
@@ -176,10 +190,9 @@ def test_an_ask_that_is_cut_off_while_it_writes_is_finished_by_the_next(
 
 @pytest.mark.parametrize("at", ["add_candidates", "set_meta"])
 def test_an_ask_that_is_cut_off_before_it_is_kept_has_never_been(
-    at: str, undisturbed: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: str, undisturbed: tuple[Path, list[str]], first_round: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "run"
-    search(path, 1)
+    path = first_round
 
     def kill(*args: object) -> None:
         raise KilledError
