@@ -34,13 +34,17 @@ Record = Callable[[list[CandidateRow]], None]
 
 
 class Engine:
-    """Generational genetic programming as ask and tell, with (μ + λ) selection.
+    """Generational genetic programming as ask and tell, with (μ + λ) selection, for a training loop of one's own.
 
         engine = Engine("ganetic", population=8)
         for _ in range(10):
             candidates = engine.ask()
-            engine.tell(candidates, [train(c.criterion()) for c in candidates])
+            engine.tell(candidates, [train(candidate.criterion()) for candidate in candidates])
         print(engine.ranking()[0].entry.source)
+
+    `train` gives a number to be minimised, nan or inf where it failed, or such a number for each of several seeds. A
+    candidate has passed the screen, differs in its gradients from all before it, and its module has been compared with
+    what was screened. What comes first in the end is the best of its search: `lossgen.compare` tests it on fresh seeds.
 
     Args:
         space: a space, its name, or the path of its file.
