@@ -177,7 +177,11 @@ def _notes(run: "Run") -> None:
 def _created(run: "Run") -> str:
     config, options = run.config, run.config.options
     how = "minimised" if options["direction"] == "min" else "maximised"
-    scale = "are the same loss" if options["scale_free"] else "are different losses"
+    scale = (
+        "are the same loss"
+        if options["scale_free"]
+        else "are different ones (--scale-free: the same, as Adam trains them)"
+    )
     return (
         f"Created {run.path}: space {config.space}, seed {config.seed}; {options['metric']} is {how}, "
         f"{config.seeds} training{'s'[: config.seeds != 1]} a loss; losses that differ by a factor {scale}."
