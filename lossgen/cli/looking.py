@@ -76,7 +76,7 @@ def show(run: str, as_json: bool, as_csv: bool, lineage: str | None, plot: Path 
 
     if as_json and as_csv:
         raise InputError("show: give --json or --csv, not both")
-    if as_csv and lineage:
+    if as_csv and lineage is not None:
         raise InputError("show: give --csv or --lineage, not both")
     if plot is not None:
         check_picture(plot)
@@ -84,40 +84,40 @@ def show(run: str, as_json: bool, as_csv: bool, lineage: str | None, plot: Path 
         if path is not None:
             check_folder(path, flag)
     with open_run(run, locked=False) as opened:
-        if lineage or plot or graphml:
-            _show_lineage(opened.archive, lineage, as_json, plot, graphml, quiet=as_json or as_csv)
-        if lineage:
-            return
-        if as_json:
+        if lineage is not None or plot or graphml:
+            told = _lineage(opened.archive, lineage, as_json, plot, graphml)
+        if lineage is not None:
+            for line in told:
+                click.echo(line)
+        elif as_json:
             click.echo(json.dumps(without_nan(opened.record()), indent=2, sort_keys=True))
         elif as_csv:
             click.echo(candidates_csv(opened.archive), nl=False)
         else:
             for line in show_lines(opened):
                 click.echo(line)
+    for flag, path in (("--plot", plot), ("--graphml", graphml)):
+        if path is not None:
+            click.echo(f"{flag[2:]}: {path}", err=as_json or as_csv)
 
 
-def _show_lineage(
-    archive: "Archive", loss: str | None, as_json: bool, plot: Path | None, graphml: Path | None, quiet: bool
-) -> None:
-    """Tell, draw and write where a loss comes from; without one the champion's is drawn, and that of all written."""
+def _lineage(archive: "Archive", loss: str | None, as_json: bool, plot: Path | None, graphml: Path | None) -> list[str]:
+    """Draw and write where a loss comes from, and tell it; without one the champion is drawn, and all are written."""
     from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, lineage
     from lossgen.files import without_nan
     from lossgen.report.lineage import lineage_json, story, write_graphml
     from lossgen.report.lineage_picture import draw_lineage
 
     everything = lineage(archive)
-    if loss or plot:
-        digest = find_loss(archive, everything, loss or CHAMPION)
+    if loss is None and plot is None:
+        graph, told = everything, []
+    else:
+        digest = find_loss(archive, everything, CHAMPION if loss is None else loss)
         graph = ancestry(everything, digest)
-    if loss and as_json:
-        click.echo(json.dumps(without_nan(lineage_json(graph, digest)), indent=2))
-    elif loss:
-        for line in story(archive, graph, digest):
-            click.echo(line)
-    if plot:
+        record = [json.dumps(without_nan(lineage_json(graph, digest)), indent=2)] if as_json else None
+        told = record or list(story(archive, graph, digest))
+    if plot is not None:
         draw_lineage(graph, digest, plot)
-        click.echo(f"plot: {plot}", err=quiet)
-    if graphml:
-        write_graphml(graph if loss else everything, graphml)
-        click.echo(f"graphml: {graphml}", err=quiet)
+    if graphml is not None:
+        write_graphml(everything if loss is None else graph, graphml)
+    return told
