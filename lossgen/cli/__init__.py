@@ -32,9 +32,9 @@ for command in (
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for bad input, 1 for a failed check, 130 on Ctrl-C."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        code = cli.main(standalone_mode=False)  # what a command gave to ctx.exit, else None
+        if code:
+            sys.exit(code)
     except click.UsageError as error:
         see = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         _end(error.format_message().replace("\n", " ") + see + _behind_dashes(error), 2)

@@ -83,7 +83,8 @@ class Search:
             trained = self._train("search", candidates, plan.polish_trainings + plan.audit_trainings)
             trainings += seeds * trained
             if trained < len(candidates):
-                session.listener.note("stopped" if session.stopping else "the time for the search is up")
+                if not session.stopping:
+                    session.listener.note("the time for the search is up")
                 return
             if len(candidates) < wanted:
                 if not engine.exhausted:
