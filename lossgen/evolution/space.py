@@ -3,6 +3,7 @@
 A space is read from a .lark file by `space_reader.py`. Individuals are derivations: which production made each node.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -115,12 +116,21 @@ class Space:
     productions: Mapping[str, Sequence[Production]]
     min_depth: Mapping[str, int]
 
+    @cached_property
+    def _choices(self) -> dict[tuple[str, int], tuple[list[Production], list[float]]]:
+        """Alternatives by type and depth, once they were asked for: each with the sum of the chances up to it."""
+        return {}
+
     def sample(self, type_: str, rng: np.random.Generator, depth: int) -> Derivation:
         """A random derivation of a type, at most `depth` productions deep (or as shallow as the type allows)."""
         limit = max(depth, self.min_depth[type_])
-        choices = [p for p in self.productions[type_] if self.depth_of(p) <= limit]
-        weights = np.array([p.weight for p in choices])
-        production = choices[int(rng.choice(len(choices), p=weights / weights.sum()))]
+        if (type_, limit) not in self._choices:
+            fitting = [p for p in self.productions[type_] if self.depth_of(p) <= limit]
+            weights = np.array([p.weight for p in fitting])
+            steps = (weights / weights.sum()).cumsum()
+            self._choices[type_, limit] = fitting, (steps / steps[-1]).tolist()
+        choices, steps = self._choices[type_, limit]
+        production = choices[bisect_right(steps, rng.random())]  # as Generator.choice draws, and much faster
         if production.constant is not None:
             return Derivation(type_, production.alias, (), production.constant.sample(rng))
         operands = tuple(self.sample(operand, rng, limit - 1) for operand in production.operands)
