@@ -37,8 +37,10 @@ class Expression:
         self.operands = operands
         self.value = value + 0.0  # -0.0 and 0.0 are one constant
         self.name = name
-        self.size = 1 + sum(operand.size for operand in operands)
-        self.depth = 1 + max((operand.depth for operand in operands), default=0)
+        self.size = self.depth = 1
+        for operand in operands:
+            self.size += operand.size
+            self.depth = max(self.depth, 1 + operand.depth)
         self._hash = hash((head, self.value, name, operands))
 
     def __eq__(self, other: object) -> bool:

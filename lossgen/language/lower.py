@@ -102,6 +102,7 @@ def _put(lowered: Expression, values: Mapping[str, float], known: dict[Expressio
     return lowered.map(lambda node: constant(values[node.head]) if node.head in values else fold(node), known)
 
 
+_ZERO, _ONE = constant(0.0), constant(1.0)
 _PROBABILITY = apply("sigmoid", variable("score"))
 _COMPLEMENT = apply("sigmoid", apply("neg", variable("score")))
 
@@ -112,7 +113,7 @@ def _lower_node(node: Expression) -> Expression:
     if node.head == "pow":
         return _lower_power(*node.operands)
     node = fold(node)
-    if node.head == "sub" and node.operands == (constant(1.0), _PROBABILITY):
+    if node.head == "sub" and node.operands == (_ONE, _PROBABILITY):
         return _COMPLEMENT
     if node.head == "log" and node.operands[0] in (_PROBABILITY, _COMPLEMENT):
         return apply("logsigmoid", *node.operands[0].operands)
@@ -212,7 +213,7 @@ def _without_double_negation(node: Expression) -> Expression:
 
 def _without_neutral(node: Expression) -> Expression:
     left, right = node.operands
-    zero, one = constant(0.0), constant(1.0)
+    zero, one = _ZERO, _ONE
     match node.head:
         case "add":
             return right if left == zero else left if right == zero else node
