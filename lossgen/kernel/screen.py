@@ -85,7 +85,7 @@ def screen(losses: Sequence[LoweredLoss]) -> list[Screening]:
         return []
     population = encode([loss.roles[role] for loss in (each.at_means() for each in losses) for role in ROLES])
     value, gradient = values_and_gradients(population, SCORES)
-    return [judge(value[i : i + 3], gradient[i : i + 3]) for i in range(0, 3 * len(losses), 3)]
+    return judge_all(value.reshape(len(losses), 3, -1), gradient.reshape(len(losses), 3, -1))
 
 
 def settle(gradient: Array, grid: Array = GRID) -> float:
@@ -95,47 +95,69 @@ def settle(gradient: Array, grid: Array = GRID) -> float:
         gradient: d loss / d score at the grid's points.
         grid: (n,) evenly spaced scores with 0 in the middle.
     """
-    rest = AT_REST * float(np.max(np.abs(gradient)))
-    at = len(grid) // 2
-    down = gradient[at] > rest
-    if not down and not gradient[at] < -rest:
-        return 0.0
-    step = -1 if down else 1
-    while 0 < at < len(grid) - 1:
-        here, there = float(gradient[at]), float(gradient[at + step])
-        if abs(there) <= rest:
-            return float(grid[at + step])
-        if (there > 0.0) != (here > 0.0):  # the gradient changes sign in between: a minimum
-            return float(grid[at] + step * (grid[1] - grid[0]) * here / (here - there))
-        at += step
-    return float(grid[at])
+    return float(_settle_all(gradient[np.newaxis], grid)[0])
+
+
+def _settle_all(gradient: Array, grid: Array) -> Array:
+    """The same along many curves (N, n)."""
+    middle = len(grid) // 2
+    rest = AT_REST * np.max(np.abs(gradient), axis=1)
+    down, up = gradient[:, middle] > rest, gradient[:, middle] < -rest
+    way = np.where(down[:, np.newaxis], gradient[:, middle::-1], gradient[:, middle:])  # from 0 on, as descent goes
+    here, there = way[:, :-1], way[:, 1:]
+    at_rest = np.abs(there) <= rest[:, np.newaxis]
+    ends = at_rest | ((there > 0.0) != (here > 0.0))  # the gradient changes sign in between: a minimum
+    any_end, first, rows = ends.any(axis=1), np.argmax(ends, axis=1), np.arange(len(gradient))
+    step = np.where(down, -1, 1)
+    before, behind = here[rows, first], there[rows, first]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        minimum = grid[middle + step * first] + step * (grid[1] - grid[0]) * before / (before - behind)
+    found = np.where(at_rest[rows, first], grid[middle + step * (first + 1)], minimum)
+    return np.where(down | up, np.where(any_end, found, grid[middle + step * middle]), 0.0)
 
 
 def judge(value: Array, gradient: Array) -> Screening:
     """What values and gradients at SCORES, each (3, 131) in the order of ROLES, say of a loss."""
+    return judge_all(value[np.newaxis], gradient[np.newaxis])[0]
+
+
+def judge_all(value: Array, gradient: Array) -> list[Screening]:
+    """What values and gradients at SCORES, each (P, 3, 131), say of P losses."""
     n = len(GRID)
-    curves = Curves(value[:, :n], gradient[:, :n])
-    if not (np.all(np.abs(value) < LARGEST) and np.all(np.abs(gradient) < LARGEST)):  # False for NaN, too
-        bad = ~((np.abs(value) < LARGEST) & (np.abs(gradient) < LARGEST))
-        role, point = np.argwhere(bad)[0]
-        at = SCORES[point]
-        found = f"value {value[role, point]:.3g} and gradient {gradient[role, point]:.3g}"
-        return Screening(Rejection.NOT_FINITE, f"{ROLES[role]} has {found} at score {at:g}", curves, (0.0, 0.0, 0.0))
-    largest = np.max(np.abs(curves.gradient), axis=1)
-    settles = (settle(curves.gradient[0]), settle(curves.gradient[1]), settle(curves.gradient[2]))
-    rejection, detail = _reason(curves.gradient, largest, settles)
-    return Screening(rejection, detail, curves, settles)
+    sound = np.all((np.abs(value) < LARGEST) & (np.abs(gradient) < LARGEST), axis=(1, 2))  # False for NaN, too
+    on_grid = np.where(sound[:, np.newaxis, np.newaxis], gradient[:, :, :n], 0.0)
+    size = np.abs(on_grid)
+    largest, near = size.max(axis=2).tolist(), size[:, :, CENTRE].max(axis=2).tolist()
+    apart = np.abs(on_grid[:, 0] - on_grid[:, 1]).max(axis=1).tolist()
+    settles = _settle_all(on_grid.reshape(-1, n), GRID).reshape(-1, 3).tolist()
+    found = []
+    for i in range(len(value)):
+        curves = Curves(value[i, :, :n], gradient[i, :, :n])
+        if sound[i]:
+            real, fake, generator = settles[i]
+            rejection, detail = _reason(largest[i], near[i], apart[i], settles[i])
+            found.append(Screening(rejection, detail, curves, (real, fake, generator)))
+        else:
+            found.append(Screening(Rejection.NOT_FINITE, _not_finite(value[i], gradient[i]), curves, (0.0, 0.0, 0.0)))
+    return found
 
 
-def _reason(gradient: Array, largest: Array, settles: tuple[float, float, float]) -> tuple[Rejection | None, str]:
+def _not_finite(value: Array, gradient: Array) -> str:
+    role, point = np.argwhere(~((np.abs(value) < LARGEST) & (np.abs(gradient) < LARGEST)))[0]
+    found = f"value {value[role, point]:.3g} and gradient {gradient[role, point] + 0.0:.3g}"
+    return f"{ROLES[role]} has {found} at score {SCORES[point]:g}"
+
+
+def _reason(
+    largest: list[float], near: list[float], apart: float, settles: list[float]
+) -> tuple[Rejection | None, str]:
     real, fake, generator = settles
-    scale = float(max(largest[0], largest[1]))
-    if scale > NO_GRADIENT and np.max(np.abs(gradient[0] - gradient[1])) <= SAME_CURVE * scale:
+    scale = max(largest[0], largest[1])
+    if scale > NO_GRADIENT and apart <= SAME_CURVE * scale:
         return Rejection.IGNORES_TARGET, "the same gradients for real and fake"
     for role, size in zip(ROLES, largest, strict=True):
         if size <= NO_GRADIENT * max(1.0, scale):
             return Rejection.FLAT, f"{role} has no gradient"
-    near = np.max(np.abs(gradient[:, CENTRE]), axis=1)
     for role, size, centre in zip(ROLES, largest, near, strict=True):
         if size > STEEP * centre:
             return Rejection.EXPLODES, f"{role}: gradient {size:.3g} on the grid, {centre:.3g} near score 0"
