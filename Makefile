@@ -45,6 +45,7 @@ dispatch: install
 	$(BIN)/python -m lossgen.kernel.generate
 
 bench: install
+	$(BIN)/python benchmarks/kernel.py
 	$(BIN)/python benchmarks/screen.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/simplify.py
