@@ -114,7 +114,8 @@ def _slope_cases(name: str, form: int, suffix: str) -> Iterator[str]:
 
 
 def _name(row: Operator, suffix: str) -> str:
-    return row.function.__name__ + ("f" if suffix else "")
+    name = row.function.__name__
+    return getattr(single, f"{name}f").__name__ if suffix else name
 
 
 def main() -> int:

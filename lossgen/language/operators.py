@@ -1,8 +1,8 @@
 """The operator table: one row an operator, and everything that any room wants to know of it.
 
 Parser, printer, kernel, emitters, sympy bridge and tests are driven by this table; nothing about an operator is
-said anywhere else. To add an operator: its total function and partial derivatives in `total.py`, its enclosure in
-`interval.py`, a row here, and `make dispatch`.
+said anywhere else. To add an operator: its total function and partial derivatives in `total.py`, the same in single
+precision in `kernel/single.py`, its enclosure in `interval.py`, a row here, and `make dispatch`.
 """
 
 from collections.abc import Callable, Mapping
