@@ -28,7 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_grammar_runners_and_zoo(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     grammars = [f"grammar/{path}" for path in ("loss.lark", "space.lark", "spaces/ganetic.lark", "spaces/roles.lark")]
-    for name in (*grammars, "runners/dcgan.py", "generated/ganetic.py", "generated/ganetic.loss"):
+    shipped = [f"runners/{path.name}" for path in sorted((ROOT / "runners").glob("*.py"))]
+    for name in (*grammars, *shipped, "generated/ganetic.py", "generated/ganetic.loss"):
         assert f"lossgen/_resources/{name}" in names
     assert "lossgen/py.typed" in names
     assert not any("evolved_" in name or name.startswith("tests/") for name in names)

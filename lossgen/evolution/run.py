@@ -201,8 +201,9 @@ def find_run(name: str | Path) -> Path:
         raise InputError(f"run {name}: no {CONFIG} in this folder; `lossgen runs` lists the runs under ./{RUNS}")
     text = str(name)
     matches = [p.parent for p in sorted(RUNS.glob(f"*/{CONFIG}")) if text and p.parent.name.startswith(text)]
-    if len(matches) == 1:
-        return matches[0]
+    exact = [path for path in matches if path.name == text]
+    if exact or len(matches) == 1:
+        return (exact or matches)[0]
     if matches:
         raise InputError(f"run {name}: several begin so: {', '.join(p.name for p in matches[:5])}")
     raise InputError(f"run {name}: not found; give its folder, or the beginning of its name under ./{RUNS}")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from lossgen.codegen.load import load_argument, zoo_names
+from lossgen.errors import InputError
 from lossgen.evolution.run import find_run
 
 TOY = str(Path(__file__).parents[1] / "toy_runner.py")
@@ -97,6 +99,11 @@ def test_runs_lists_and_show_finds_by_prefix(call: Call) -> None:
     name = line.split()[0]
     assert "finished" in line
     assert find_run(name[:10]).name == name
+    shutil.copytree(f"runs/{name}", f"runs/{name}-2")
+    assert find_run(name).name == name, "another name begins so"
+    with pytest.raises(InputError, match="several begin so"):
+        find_run(name[:10])
+    shutil.rmtree(f"runs/{name}-2")
     rows = list(csv.DictReader(io.StringIO(call("show", name[:10], "--csv"))))
     assert sum(row["fate"] == "trained" for row in rows) == 2
 
