@@ -308,9 +308,15 @@ def test_a_call_in_the_file_of_its_runner_is_refused(folder: Path) -> None:
 
 
 def test_the_readme_shows_what_runs_here() -> None:
-    _, _, section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## From Python\n")
-    blocks = section.partition("\n## ")[0].split("```python")[1:]
-    assert all(block.partition("```")[0] in (SEARCH, ASK) for block in blocks)
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("**From Python.**")[2]
+    blocks = section.partition("**Without Python.**")[0].split("```python")[1:]
+    assert [block.partition("```")[0] for block in blocks] == [SEARCH, ASK]
+
+
+def test_the_readme_shows_the_ring_as_it_is() -> None:
+    block = (ROOT / "README.md").read_text(encoding="utf-8").partition("```python\nclass Ring:")[2].partition("```")[0]
+    assert block
+    assert f"class Ring:{block}" in (ROOT / "runners/ring.py").read_text(encoding="utf-8")
 
 
 def scores_apart(criterion: torch.nn.Module) -> float:
