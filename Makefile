@@ -50,3 +50,6 @@ bench: install
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/simplify.py
 	$(BIN)/python benchmarks/codegen.py
+	$(BIN)/python benchmarks/fingerprint.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/overhead.py

@@ -27,7 +27,6 @@ import numpy as np
 
 from lossgen.codegen.load import load_argument
 from lossgen.evolution import admission
-from lossgen.evolution import engine as engines
 from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.entry import Entry
@@ -150,7 +149,6 @@ def targets() -> dict[str, np.ndarray]:
 def search(method: Method, target: np.ndarray, seed: int, noise: float) -> tuple[float, int]:
     """One search: the true distance of the candidate that looks best at its end, and its size."""
     admission.Entry = _Unwritten  # type: ignore[attr-defined, misc]  # nothing is trained: no module is written
-    engines.BATCH = 64  # fewer candidates are judged in vain; which are asked for stays the same
     engine = Engine(SPACE, POPULATION, seed, select=method.select, vary=method.vary, check=_all_sound)
     true: dict[str, float] = {}
     luck = np.random.default_rng((seed, 1))

@@ -24,7 +24,7 @@ from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.settings import POPULATION
 
-BATCH = 256
+BATCH = 64
 MOST_PROPOSALS = 100_000
 """A generation that is not full after so many proposals stays as it is: the space holds no more."""
 FRESH_RATE = 0.1
