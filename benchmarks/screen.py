@@ -18,12 +18,12 @@ import numpy as np
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
+from lossgen.evolution.candidate import found_name
 from lossgen.evolution.config import BASELINES, RunConfig
 from lossgen.evolution.discover import resolve, session_of
-from lossgen.evolution.candidate import found_name
+from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.run import create_run, versions
-from lossgen.evolution.entry import Entry
 from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import random_individual
