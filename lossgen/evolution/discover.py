@@ -166,6 +166,8 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
     archive.set_meta("interim", interim)
     comparison = compare(session, "interim" if interim else "verify", contestants, verify_seeds, plan.steps)
+    if session.stopped and not any(result.outcomes for result in comparison.results):
+        session.nothing_yet()
     comparison = dataclasses.replace(comparison, interim=interim or comparison.interim)
     champions = comparison.of("champion")
     champion = champions[0] if champions else None

@@ -73,7 +73,7 @@ class Session:
 
     def nothing_yet(self) -> NoReturn:
         """End a run that was stopped before anything came of it."""
-        self.listener.note("Stopped before there was anything to verify.")
+        self.listener.note("Stopped before there was anything to show.")
         raise Stopped
 
     def time_training(self, entry: Entry) -> Timing | None:

@@ -30,7 +30,11 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     for line in audit_lines(audit_of(run.archive)):
         yield Text(line)
     if discovery.comparison.interim:
-        yield Text("Interim: the run was stopped. What was found so far is verified, and the search is not over.")
+        if run.archive.meta("interim"):
+            yield Text("Interim: the run was stopped in its search, and the best losses so far are verified.")
+            yield Text("The champion's file stays, also where the search goes on and finds a better one.")
+        else:
+            yield Text("Interim: the run was stopped in its verification. Seeds are missing.")
     yield Text(f"Verification: all retrained on {seeds} fresh seeds; the champion was named before.")
     yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
     for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0) + waterfall.get("cache", 0)):
