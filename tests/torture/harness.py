@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -34,13 +35,17 @@ WORKER = "lossgen.evolution.workers.process"
 
 
 class Driver:
-    """A lossgen process, with what it prints."""
+    """A lossgen process, with what it prints, colours and movements of a terminal taken away.
 
-    def __init__(self, cwd: Path, *args: str | Path, **more: Any) -> None:
+    Args:
+        through: a program that is to start it.
+    """
+
+    def __init__(self, cwd: Path, *args: str | Path, through: Sequence[str] = (), **more: Any) -> None:
         self.lines: list[str] = []
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lossgen", *map(str, args)],
+            [*through, sys.executable, "-m", "lossgen", *map(str, args)],
             cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -49,7 +54,7 @@ class Driver:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(line)
+            self.lines.append(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line))
 
     @property
     def said(self) -> str:
