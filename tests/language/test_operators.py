@@ -62,7 +62,8 @@ def test_where_no_guard_can_act_it_is_the_textbooks_function(row: Operator, data
 def test_sympy_form_is_the_total_function_where_textbook(row: Operator, data: st.DataObject) -> None:
     operands = tuple(round(x, 3) for x in point(row, data))
     assume(row.textbook(*(Interval(x, x) for x in operands)) and all(abs(x) <= 100.0 for x in operands))
-    exact = sympy.sympify(row.sympy(sympy, *(sympy.Rational(repr(x)) for x in operands))).evalf(25)
+    exactly = [sympy.Float(x, 40) if x % 1 else sympy.Integer(int(x)) for x in operands]  # not the decimal beside it
+    exact = sympy.sympify(row.sympy(sympy, *exactly)).evalf(25)
     assert row.function(*operands) == pytest.approx(float(exact), rel=1e-13, abs=1e-300)
 
 
