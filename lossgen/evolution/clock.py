@@ -74,6 +74,10 @@ class Forecast:
         self.known = 0
         self._spent = self._made = 0.0
 
+    def expect(self, trainings: int) -> None:
+        """So many trainings are to follow, whatever was planned."""
+        self.trainings = self.known + int(self._made) + trainings
+
     def spend(self, seconds: float, trainings: float) -> None:
         """A round of trainings has taken so many seconds of wall time, and made so many."""
         self._spent += seconds

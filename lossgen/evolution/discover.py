@@ -132,6 +132,7 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
             raise InputError(f"run {run.path}: its {changed} changed since it began; restore it, or start a new run")
         run.archive.set_meta("protocol", ready.protocol)
         run.archive.set_meta("objectives", ready.objectives)
+        run.archive.set_meta("scale_free", ready.scale_free)
         yield Session(run, pool, ready, listener, clock)
 
 
@@ -154,17 +155,17 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     session.listener.planned(plan)
     Search(session, engine, plan).run()
     audit(session, engine.trained, plan)
+    session.end("audit")
     interim = session.take_stop()
     if interim and not engine.ranking():
         session.nothing_yet()
-    if not interim:
-        archive.set_meta("searched", True)
 
     with session.clock.phase("simplify"):
         finalists = choose_finalists(session, engine.ranking(), baselines)
     contestants = list(finalists)
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
     archive.set_meta("interim", interim)
+    session.forecast.expect(len(contestants) * verify_seeds)
     comparison = compare(session, "interim" if interim else "verify", contestants, verify_seeds, plan.steps)
     if session.stopped and not any(result.outcomes for result in comparison.results):
         session.nothing_yet()

@@ -17,6 +17,8 @@ POLISH, AUDIT = 16, 8
 POLISH_PART, AUDIT_PART = 6, 12
 """Most trainings of the polish and of the audit, and what part of the search's they are at most: one in so many."""
 FEW = 30
+PASS_RATE = 1 / 25
+"""Part of the proposals that are trained, in the default search; from one in a hundred at first to one in ten later."""
 
 Timing = tuple[float, float]
 """Seconds that a training takes apart from its steps, and a step's seconds."""
@@ -53,27 +55,31 @@ def make_plan(
         elapsed: seconds that are gone.
 
     Raises:
-        InputError: a limit does not buy verification and one training more.
+        InputError: a limit does not buy verification and one loss more.
     """
     said = list(notes)
     steps, why = plan_steps(config, timing, verify_trainings, workers)
     said += why
     price = timing[0] + steps * timing[1] if timing else None
     if config.kind == "compare":
+        if config.time_limit and price and (in_all := -(-verify_trainings // workers) * price) > config.time_limit:
+            said.append(f"the time limit ends it first: all trainings would take about {in_all:.0f} s")
         return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said)
 
     room = _room(config, steps, verify_trainings)
     asked = config.generations is not None or (room is None and not config.time_limit and not config.max_candidates)
     search = config.population * config.seeds * (config.generations or GENERATIONS)
+    if config.max_candidates:
+        search = min(search, config.max_candidates * config.seeds) if asked else _passing(config)
+        said.append(f"how many of {config.max_candidates} proposals are worth training shows as they are made")
     polish, audit = _shares(config, search)
     if room is not None and (not asked or search + polish + audit > room):
         search, polish, audit = _divided(config, room)
     most = search if asked or room is not None else None
     if config.time_limit and price:
-        verify_seconds = -(-verify_trainings // workers) * price
-        in_time = int((config.time_limit * SEARCH_SLACK - verify_seconds - elapsed) * workers / price)
+        in_time = _in_time(config, price, verify_trainings, workers, elapsed)
         if most is None or search + polish + audit > in_time:
-            search, polish, audit = _divided(config, max(in_time, config.seeds))
+            search, polish, audit = _divided(config, in_time)
             said.append("the search goes on until the time that verification needs is left")
     if search < FEW:
         said.append(
@@ -81,6 +87,25 @@ def make_plan(
             "`lossgen compare zoo` under the same flags tells more for that price"
         )
     return Plan(search, polish, audit, verify_trainings, most, steps, price, workers, minimise, said)
+
+
+def _passing(config: RunConfig) -> int:
+    """Trainings that so many proposals are expected to come to, in whole losses."""
+    return max(1, int(PASS_RATE * (config.max_candidates or 0))) * config.seeds
+
+
+def _in_time(config: RunConfig, price: float, verify_trainings: int, workers: int, elapsed: float) -> int:
+    """Trainings that the time limit leaves beside verification."""
+    limit = config.time_limit or 0.0
+    verify_seconds = -(-verify_trainings // workers) * price
+    least = verify_seconds + -(-config.seeds // workers) * price
+    if limit < least:
+        raise InputError(
+            f"--time-limit: verification alone takes about {verify_seconds:.0f} s ({verify_trainings} trainings of "
+            f"{price:.2g} s, {workers} at a time); give at least {least:.0f} s, or fewer --verify-seeds"
+        )
+    in_time = int((limit * SEARCH_SLACK - verify_seconds - elapsed) * workers / price)
+    return max(in_time, config.seeds)
 
 
 def _room(config: RunConfig, steps: int, verify_trainings: int) -> int | None:
@@ -99,11 +124,14 @@ def _room(config: RunConfig, steps: int, verify_trainings: int) -> int | None:
 
 
 def _divided(config: RunConfig, room: int) -> tuple[int, int, int]:
-    """Trainings of search, polish and audit, of so many together; the search comes first."""
+    """Trainings of search, polish and audit, of so many together."""
     polish, audit = _shares(config, room * POLISH_PART // (POLISH_PART + 1))
-    polish = min(polish, room - config.seeds)
-    audit = min(audit, room - config.seeds - polish)
     search = room - polish - audit
+    if search < config.seeds:
+        raise InputError(
+            f"--polish and --audit ask for {polish + audit} trainings; the limits leave {room} beside verification, "
+            "and the search is to have some of them"
+        )
     return search - search % config.seeds, polish, audit
 
 

@@ -67,6 +67,11 @@ class Polish:
         self.constants = len(start)
 
     @property
+    def left(self) -> int:
+        """Derivations that may still be asked for."""
+        return self._left
+
+    @property
     def done(self) -> bool:
         """Whether the budget is spent, or there is nothing left to try."""
         return not self._asked and (self._strategy is None or self._left < 1)

@@ -66,7 +66,9 @@ class Search:
     def run(self) -> None:
         """Search to the end of the budget, then polish."""
         self._search()
+        self.session.end("search")
         self._polish()
+        self.session.end("polish")
 
     def _search(self) -> None:
         session, engine, plan = self.session, self.engine, self.plan
@@ -79,6 +81,7 @@ class Search:
             wanted = engine.size if most is None else min(engine.size, (most - trainings) // seeds)
             with session.clock.phase("propose"):
                 candidates = engine.ask(wanted)
+            self._expect(candidates, trainings)
             session.listener.proposed(engine.generation - 1, generations, session.run.archive.waterfall())
             trained = self._train("search", candidates, plan.polish_trainings + plan.audit_trainings)
             trainings += seeds * trained
@@ -92,6 +95,17 @@ class Search:
                         f"no more new losses in the space {engine.space.name} after {MOST_PROPOSALS} proposals"
                     )
                 return
+
+    def _expect(self, candidates: Sequence[Candidate], trainings: int) -> None:
+        """Correct the forecast, before candidates are trained, by what has been trained of what was proposed."""
+        engine, plan, seeds = self.engine, self.plan, self.session.run.config.seeds
+        trainings += len(candidates) * seeds
+        search = (plan.search_trainings if plan.most is None else plan.most) - trainings
+        if engine.max_candidates is not None:
+            in_proposals = int(trainings / engine.proposed * (engine.max_candidates - engine.proposed))
+            search = in_proposals if plan.most is None else min(search, in_proposals)
+        others = plan.polish_trainings + plan.audit_trainings + plan.verify_trainings
+        self.session.forecast.expect(len(candidates) * seeds + max(search, 0) + others)
 
     def _train(self, stage: str, candidates: Sequence[Candidate], others: int) -> int:
         """Train candidates and tell the engine; how many were trained on all seeds.
@@ -121,15 +135,18 @@ class Search:
         if not (budget and ranking) or session.stopping:
             return
         best = ranking[0]
+        after = self.plan.audit_trainings + self.plan.verify_trainings
         sequence = np.random.SeedSequence(session.run.config.seed, spawn_key=(0, 0, POLISH))
         polish = Polish(self.engine.space, best.derivation, np.random.default_rng(sequence), budget)
         if not polish.constants:
+            session.forecast.expect(after)
             session.listener.note(f"{best.candidate.name} has no constants to be polished")
             return
         while not polish.done and not session.stopping:
             with session.clock.phase("propose"):
                 offered = self.engine.offer(polish.ask(), "polish", best.entry.digest)
             candidates = [each for each in offered if isinstance(each, Candidate)]
+            session.forecast.expect((len(candidates) + polish.left) * session.run.config.seeds + after)
             if self._train("polish", candidates, self.plan.audit_trainings) < len(candidates):
                 return
             fitness = {individual.entry.digest: individual.fitness for individual in self.engine.trained}

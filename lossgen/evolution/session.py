@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from lossgen.errors import InputError
-from lossgen.evolution.archive import OutcomeKey
-from lossgen.evolution.cache import OutcomeCache, cache_key
+from lossgen.evolution.batch import Batch, Told
+from lossgen.evolution.cache import OutcomeCache
 from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
@@ -22,9 +22,6 @@ polish and an audit train is compared with the search's; what an interrupted run
 
 TIMING_STEPS = (20, 60)
 TRIAL_TIMEOUT = 600.0
-A_TENTH = 0.1
-
-Told = Callable[[Entry, Sequence[Outcome]], None]
 
 
 class Session:
@@ -34,6 +31,7 @@ class Session:
         objective: name of the fitness.
         direction: "min" or "max".
         clock: where the time goes.
+        cache: outcomes across runs, where the run is to use them.
         stopping: whether no further training is to begin.
         stopped: whether the run was ever told to stop.
     """
@@ -48,7 +46,7 @@ class Session:
         self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
         self.forecast = Forecast(0, None, pool.count)
-        self._cache = OutcomeCache() if run.config.cache else None
+        self.cache = OutcomeCache() if run.config.cache else None
 
     def fitness(self, outcomes: Sequence[Outcome]) -> float:
         """Mean of the first objective, to be minimised; infinite where a training failed."""
@@ -103,7 +101,7 @@ class Session:
                 raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {outcome.reason}")
             seconds[task.steps] = outcome.seconds
 
-        tasks = [self._task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
+        tasks = [self.task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
         limit = max(self.run.config.timeout or 0.0, TRIAL_TIMEOUT)
         for task in (tasks[0], *tasks):  # the first training of a worker warms it up; it is not counted
             if self.stopping:
@@ -125,18 +123,32 @@ class Session:
         """
         config, archive = self.run.config, self.run.archive
         timing = self.time_training(entry)
-        settled = config.model_copy(update=archive.meta("budget", {}))
+        budget = archive.meta("budget")
         minimise, elapsed = self.direction == "min", self.clock.elapsed
-        plan = make_plan(settled, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes)
-        if archive.meta("budget") is None:
-            parts = {"polish": plan.polish_trainings, "audit": plan.audit_trainings}
-            archive.set_meta("budget", {**parts, "steps": plan.steps})
-            archive.set_meta("steps", plan.steps)
-        if config.time_limit:
-            archive.set_meta("reproducible", False)
+        if budget is None:
+            plan = make_plan(config, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes)
+            parts = {"search": plan.search_trainings, "polish": plan.polish_trainings, "audit": plan.audit_trainings}
+            with archive.together():
+                archive.set_meta("budget", {**parts, "most": plan.most, "steps": plan.steps})
+                archive.set_meta("steps", plan.steps)
+                if config.time_limit:
+                    archive.set_meta("reproducible", False)
+        else:
+            price = timing[0] + budget["steps"] * timing[1] if timing else None
+            plan = Plan(
+                budget["search"], budget["polish"], budget["audit"], compared, budget["most"], budget["steps"], price,
+                self.pool.count, minimise, self.ready.notes,
+            )  # fmt: skip
         self.planned_seconds = self.seconds_per_training = plan.seconds_per_training or 0.0
         self.forecast = Forecast(plan.trainings, plan.seconds_per_training, self.pool.count)
         return plan
+
+    def end(self, stage: str) -> None:
+        """What a stage has not trained until now stays so, also after a resume; unless it was only stopped."""
+        archive = self.run.archive
+        ended = archive.meta("ended", [])
+        if not self.stopping and stage not in ended:
+            archive.set_meta("ended", [*ended, stage])
 
     def train(
         self,
@@ -157,13 +169,13 @@ class Session:
             told: hears of each outcome, with all that there are of its entry.
         """
         with self.clock.phase("train"):
-            batch = _Batch(self, stage, replicates, steps, keep, told)
+            batch = Batch(self, stage, replicates, steps, keep, told)
             for replicate in range(replicates):  # replicate by replicate: when the time is up, all have had as many
                 for entry in entries:
                     batch.add(entry, replicate)
             self.listener.stage(stage, len(entries) * replicates, len(batch.found))
             batch.began = self.clock.elapsed
-            self.pool.run(batch.tasks, batch.done, batch.on_step, self._go_on(reserve), self._timeout())
+            self.pool.run(batch.tasks, batch.done, batch.on_step, self._go_on(stage, reserve), self._timeout())
             self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
         self.save_profile()
         return {
@@ -200,21 +212,22 @@ class Session:
         """Keep how long the run has worked, and on what."""
         self.run.archive.set_meta("profile", self.clock.seconds())
 
-    def _task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
+    def task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
+        """The training of an entry on one seed of a stage."""
         seed = (self.run.config.seed, STAGES[stage], replicate)
         folder = self.run.path / "models" / f"{entry.loss.name}-{replicate}" if keep else None
         key = f"{stage} {entry.digest} {replicate} {steps}"
         text = "" if entry.trusted else print_loss(entry.loss)
         return Task(key, Member(entry.loss.name, entry.source, seed), text, steps, folder)
 
-    def _go_on(self, reserve: int | None) -> Callable[[], bool]:
+    def _go_on(self, stage: str, reserve: int | None) -> Callable[[], bool]:
         """Whether to train one more: the run is not stopped, and where there is a limit, there is time for it and for
         those in reserve, as trainings go in this run."""
         limit = self.run.config.time_limit
+        if stage in self.run.archive.meta("ended", []):
+            return lambda: False
         if limit is None or reserve is None:
             return lambda: not self.stopping
-        if reserve and self.run.archive.meta("searched", False):
-            return lambda: False  # a search that the time has ended stays as it is, also where some was left over
         rounds = 1 + -(-reserve // self.pool.count)
         until = limit * (SEARCH_SLACK if reserve else 1.0)
         return lambda: not self.stopping and self.clock.elapsed + rounds * self.seconds_per_training < until
@@ -223,106 +236,6 @@ class Session:
         """Seconds after which a training is given up: as configured, else far beyond what it should take."""
         longest = max(self.seconds_per_training, self.planned_seconds)
         return self.run.config.timeout or (60.0 + 20.0 * longest if longest else float("inf"))
-
-
-class _Batch:
-    """The trainings of one call of `Session.train`, and what has come of them."""
-
-    def __init__(self, session: Session, stage: str, replicates: int, steps: int, keep: bool, told: Told) -> None:
-        self.session = session
-        self.stage = stage
-        self.replicates = replicates
-        self.steps = steps
-        self.keep = keep
-        self.told = told
-        self.found: dict[tuple[str, int], Outcome] = {}
-        self.tasks: list[Task] = []
-        self.made = 0
-        self.began = 0.0
-        self._entries: dict[str, tuple[Entry, int]] = {}
-        self._under_way: dict[str, int] = {}
-        self._seconds: list[float] = []
-
-    def add(self, entry: Entry, replicate: int) -> None:
-        """Find the outcome in the archive or the cache, or put the training on the list."""
-        session, archive = self.session, self.session.run.archive
-        stages = (self.stage, "interim") if self.stage == "verify" else (self.stage,)
-        for stage in stages:
-            known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, self.steps))
-            if known is not None:
-                if stage != self.stage:
-                    self._keep(entry, replicate, known)
-                self._take(entry, replicate, known)
-                return
-        task = session._task(self.stage, entry, replicate, self.steps, self.keep)
-        cached = None if session._cache is None or self.keep else session._cache.get(self._cache_key(task))
-        if cached is not None:
-            archive.set_meta("reproducible", False)
-            self._keep(entry, replicate, cached, cached=True)
-            self._take(entry, replicate, cached)
-            return
-        self.tasks.append(task)
-        self._entries[task.key] = (entry, replicate)
-
-    def done(self, task: Task, outcome: Outcome) -> None:
-        """A training has ended."""
-        session = self.session
-        entry, replicate = self._entries[task.key]
-        self._under_way.pop(task.key, None)
-        self.made += 1
-        with session.run.archive.together():  # one commit for all that one training changes
-            self._keep(entry, replicate, outcome)
-            session.save_profile()
-            self._save_forecast()
-        if session._cache is not None:
-            session._cache.put(self._cache_key(task), outcome)
-        if outcome.status == "ok":
-            self._seconds.append(outcome.seconds)
-            session.seconds_per_training = sum(self._seconds) / len(self._seconds)
-        if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
-            session.run.archive.set_meta("reproducible", False)
-        self.found[entry.digest, replicate] = outcome
-        self.told(entry, self._of(entry))
-        text = print_loss(entry.loss)
-        session.listener.trained(self.stage, entry.loss.name, text, outcome, session.fitness([outcome]))
-        self._tell()
-
-    def on_step(self, task: Task, step: int) -> None:
-        """A training has come so far."""
-        self._under_way[task.key] = step
-        self._tell()
-
-    def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
-        self.found[entry.digest, replicate] = outcome
-        self.session.forecast.known += 1
-        self.told(entry, self._of(entry))
-
-    def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
-        key = OutcomeKey(self.stage, entry.digest, replicate, self.steps)
-        self.session.run.archive.add_outcome(key, entry.loss.name, outcome, cached)
-
-    def _of(self, entry: Entry) -> list[Outcome]:
-        return [self.found[entry.digest, r] for r in range(self.replicates) if (entry.digest, r) in self.found]
-
-    def _cache_key(self, task: Task) -> str:
-        run, ready = self.session.run, self.session.ready
-        return cache_key(
-            task.member, task.steps, run.config.runner_digest, run.config.options, ready.protocol, run.config.device
-        )
-
-    def _save_forecast(self) -> None:
-        """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""
-        session, archive = self.session, self.session.run.archive
-        if session.forecast.done(self.made) >= A_TENTH and archive.meta("forecast") is None:
-            left = session.forecast.left(session.clock.elapsed - self.began, self.made)
-            archive.set_meta("forecast", {"at": session.clock.elapsed, "left": left})
-
-    def _tell(self) -> None:
-        session = self.session
-        part = sum(self._under_way.values()) / self.steps
-        fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)
-        left = session.forecast.left(session.clock.elapsed - self.began, self.made + part)
-        session.listener.progress(self.stage, fraction, left)
 
 
 def signed(value: float, direction: Direction) -> float:

@@ -54,3 +54,12 @@ def test_an_unknown_price_gives_no_forecast() -> None:
     assert found.left(12.0, 3.0) == pytest.approx(97 * 4.0)
     found.spend(1000.0, 200.0)
     assert found.left() == 0.0
+
+
+def test_a_forecast_is_corrected_where_less_follows_than_was_planned() -> None:
+    found = Forecast(100, 6.0, 2)
+    found.known = 10
+    found.spend(40.0, 10.0)
+    found.expect(5)
+    assert found.left() == pytest.approx(5 * 4.0)
+    assert found.done() == pytest.approx(20 / 25)

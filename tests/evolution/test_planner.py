@@ -48,15 +48,34 @@ def test_steps_are_trainings_times_steps() -> None:
         plan(max_steps=100)
 
 
-@given(st.floats(60, 4000), st.integers(1, 4), st.sampled_from([None, 7]))
-def test_a_time_limit_is_kept_where_it_can_be(limit: float, workers: int, generations: int | None) -> None:
-    found = plan(workers=workers, time_limit=limit, generations=generations)
-    seconds = found.seconds(found.trainings)
+@given(st.floats(60, 4000), st.integers(1, 4), st.sampled_from([None, 7]), st.sampled_from([None, 1500]))
+def test_a_time_limit_is_kept_or_refused(
+    limit: float, workers: int, generations: int | None, steps: int | None
+) -> None:
+    try:
+        found = plan(workers=workers, time_limit=limit, generations=generations, steps=steps)
+    except InputError as error:
+        assert "--time-limit: verification alone takes about" in str(error)
+        assert limit < -(-42 // workers) * (1.0 + (steps or 50) * 0.002) + 4.0
+        return
+    seconds, price = found.seconds(found.trainings), found.seconds_per_training
     assert seconds is not None
-    if found.steps > 50 and found.search_trainings > 1:
-        price = found.seconds_per_training or 0.0
-        assert seconds <= limit * SEARCH_SLACK + 2 * price
+    assert price is not None
+    assert seconds <= max(limit * SEARCH_SLACK + price, limit)
     assert found.most == (None if generations is None else POPULATION * generations)
+
+
+def test_how_many_proposals_are_trained_is_not_known_before() -> None:
+    found = plan(max_candidates=1000)
+    assert found.most is None
+    assert found.search_trainings == 40
+    assert any("how many of 1000 proposals are worth training" in note for note in found.notes)
+    assert plan(max_candidates=20, generations=7).search_trainings == 20
+
+
+def test_a_polish_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(InputError, match="ask for 101 trainings; the limits leave 18"):
+        plan(max_trainings=60, polish=100)
 
 
 def test_what_is_asked_for_is_had() -> None:
