@@ -69,7 +69,9 @@ def plan_lines(plan: Plan) -> list[str]:
     seconds, workers = plan.seconds(plan.trainings), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
     if seconds is None or plan.seconds_per_training is None:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
-    price = f"Price: about {duration(plan.seconds_per_training)} each, {duration(seconds)} in all with {workers}"
+    one = plan.seconds_per_training
+    each = f"{one:.2g} s" if one < 10 else duration(one)
+    price = f"Price: about {each} each, {duration(seconds)} in all with {workers}"
     verify = plan.seconds(plan.verify_trainings) or 0.0
     price += f", {duration(verify)} of it for verification." if plan.search_trainings else "."
     return [line, price, *plan.notes]
