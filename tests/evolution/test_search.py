@@ -2,7 +2,7 @@
 
 import json
 import os
-import signal
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,11 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torture.harness import Driver
 
+from lossgen.evolution.run import open_run
 from lossgen.language.parser import parse_loss
 
 TOY = Path(__file__).parents[1] / "toy_runner.py"
 SMALL = ["--population", "4", "--generations", "3", "--verify-seeds", "3", "--steps", "10"]
+
+
+TAIL = 15.0
+"""Seconds of what follows the last training: pictures, and a machine that has other things to do."""
+
+
+def meta(run: Path, key: str) -> Any:
+    with open_run(run, locked=False) as opened:
+        return opened.archive.meta(key)
 
 
 def lossgen(*args: str | Path, cwd: Path, code: int = 0) -> str:
@@ -68,7 +79,7 @@ def test_the_champion_was_best_in_the_search_and_is_judged_on_fresh_seeds(undist
     assert f"Searched as: {text.partition(' = ')[2]}" in source.read_text()
     assert champion["seeds"] == 3
     stages = {o["stage"] for o in found["outcomes"]}
-    assert stages == {"search", "verify"}
+    assert stages == {"search", "audit", "verify"}
 
 
 def test_only_what_was_searched_is_bred_from(undisturbed: Path) -> None:
@@ -91,24 +102,12 @@ def test_another_seed_finds_something_else(undisturbed: Path, tmp_path: Path) ->
     assert record(tmp_path, "run")["candidates"] != record(undisturbed, "run")["candidates"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_resumes_to_the_same_end(undisturbed: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_a_killed_run_trains_nothing_again_that_was_finished(undisturbed: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    command = [sys.executable, "-m", "lossgen", "evolve", "--runner", str(TOY), *SMALL, "--out", "run"]
-    process = subprocess.Popen(
-        [*command, "--pause", "0.1", "--marks", str(marks)],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not marks.exists() or len(marks.read_text().splitlines()) < 9:  # three of these are trials of the timing
-        assert time.monotonic() < deadline, "the run does not get anywhere"
-        time.sleep(0.02)
-    process.send_signal(how)
-    out, _ = process.communicate(timeout=60)
-    if how is signal.SIGINT:
-        assert process.returncode == 130
-        assert "--resume run" in out
-    assert len(record(tmp_path, "run")["outcomes"]) >= 3, "nothing of the stopped run was kept"
+    driver = Driver(tmp_path, "evolve", "--runner", TOY, *SMALL, "--out", "run", "--pause", "0.1", "--marks", marks)
+    driver.wait_until(lambda: marks.exists() and len(marks.read_text().splitlines()) >= 9)  # three are of the timing
+    driver.kill()
+    assert len(record(tmp_path, "run")["outcomes"]) >= 3, "nothing of the killed run was kept"
     lossgen("evolve", "--resume", "run", "--workers", "2", cwd=tmp_path)
     ours, theirs = record(tmp_path, "run"), record(undisturbed, "run")
     for found in (ours, theirs):
@@ -116,8 +115,7 @@ def test_a_run_that_was_stopped_resumes_to_the_same_end(undisturbed: Path, tmp_p
         found["protocol"]["options"].pop("marks")
     assert ours == theirs
     trained = [line for line in marks.read_text().splitlines() if "(0, 3, 0)" not in line]
-    repeated = len(trained) - len(set(trained))
-    assert repeated <= 2, "what was finished was trained again"
+    assert len(trained) - len(set(trained)) <= 2, "what was finished was trained again"
 
 
 def test_a_finished_run_resumes_without_training(undisturbed: Path) -> None:
@@ -152,34 +150,16 @@ def test_misbehaviour_is_an_outcome_and_the_search_goes_on(
 
 def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
-    command = [sys.executable, "-m", "lossgen", "evolve", "--runner", str(TOY), *SMALL, "--out", "run"]
-    process = subprocess.Popen(
-        [*command, "--misbehave", "hang", "--marks", str(marks)], cwd=tmp_path, stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 60
-    while not marks.exists() or len(marks.read_text().splitlines()) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    children = _children(process.pid)
-    assert children
-    process.kill()
-    process.wait()
+    hang = ["--misbehave", "hang", "--marks", marks]
+    driver = Driver(tmp_path, "evolve", "--runner", TOY, *SMALL, "--out", "run", *hang)
+    driver.wait_until(lambda: marks.exists() and len(marks.read_text().splitlines()) >= 4)
+    workers = driver.workers()
+    assert workers
+    driver.kill()
     deadline = time.monotonic() + 10
-    while any(_alive(pid) for pid in children):
+    while any(_alive(pid) for pid in workers):
         assert time.monotonic() < deadline, "a worker outlived its driver"
         time.sleep(0.05)
-
-
-def test_a_second_process_on_the_same_run_is_refused(undisturbed: Path) -> None:
-    from filelock import FileLock
-
-    with FileLock(undisturbed / "run" / ".lock"):
-        done = subprocess.run(
-            [sys.executable, "-m", "lossgen", "evolve", "--resume", "run"],
-            cwd=undisturbed, capture_output=True, text=True,
-        )  # fmt: skip
-    assert done.returncode == 2
-    assert "another process is working on it" in done.stderr
 
 
 def test_a_changed_runner_file_is_refused(tmp_path: Path) -> None:
@@ -199,11 +179,25 @@ def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
     out = lossgen(*args, "10", "--pause", "0.2", "--time-limit", "12s", "--out", "run", cwd=tmp_path)
     found = record(tmp_path, "run")
     assert "fresh seeds" in out
+    assert re.search(r"Price: about 0\.2\d? s each, \d+ s in all with", out.partition("search 1/")[0]), (
+        "no price beforehand"
+    )
+    worked = sum(meta(tmp_path / "run", "profile").values())
+    assert worked < 12 + TAIL
     assert found["reproducible"] is False
     assert found["finished"] is True
     assert 0 < sum(o["stage"] == "search" for o in found["outcomes"]) < 320
     lossgen("evolve", "--resume", "run", cwd=tmp_path)
     assert record(tmp_path, "run") == found
+
+
+def test_a_time_limit_ends_a_comparison(tmp_path: Path) -> None:
+    args = ["compare", "bce", "lsgan", "--runner", TOY, "--steps", "10", "--seeds", "50", "--workers", "2"]
+    out = lossgen(*args, "--pause", "0.5", "--time-limit", "10s", "--out", "run", cwd=tmp_path)
+    assert re.search(r"Price: about 0\.5\d? s each, 2\d s in all with 2 workers\.", out.partition("comparison 1/")[0])
+    assert "Interim: stopped, or out of time" in out
+    assert 2 <= len(record(tmp_path, "run")["outcomes"]) < 100
+    assert sum(meta(tmp_path / "run", "profile").values()) < 10 + TAIL
 
 
 def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> None:
@@ -235,13 +229,6 @@ def test_a_trusted_body_is_trained_as_it_is_and_apart_from_the_loss_it_names(tmp
     kept, changed = (r["mean"] for r in record(tmp_path, "run")["result"]["results"])
     assert kept is not None and changed is not None
     assert changed > kept + 0.5
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task")
-    if not tasks.exists():
-        pytest.skip("needs /proc to find the workers")
-    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
 
 def _alive(pid: int) -> bool:
