@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import joblib
 from pydantic import ValidationError
 
 from lossgen import settings
 from lossgen.codegen.load import read_emitted
+from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
 from lossgen.evolution.config import DataConfig, RunConfig
@@ -85,7 +85,7 @@ def carry_out(
     with _opened(asked, warn) as run:
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
-        workers = flags["workers"] or (joblib.cpu_count() if run.config.device == "cpu" else 1)
+        workers = flags["workers"] or default_workers(run.config.runner, run.config.device)
         try:
             if view:
                 view.say(f"Run {run.path}")
