@@ -60,6 +60,7 @@ class Admission:
         self.check = check
         self._faults = dict(faults)
         self._seen = _Seen(ChainMap(), ChainMap())
+        self._same: dict[str, str] = {}  # from places of the same gradients to that which was trained
 
     def _judge(self, derivations: Sequence[Derivation]) -> list[Judged]:
         """Each derivation's loss with its screening, or with the reason why it has none.
@@ -109,6 +110,8 @@ class Admission:
             if not unchecked:
                 self._seen.digests.update(seen.digests.maps[0])
                 self._seen.fingerprints.update(seen.fingerprints.maps[0])
+                for row in rows:
+                    self._follow(row)
                 return rows, entries
             self._faults.update(self.check(unchecked))
 
@@ -160,9 +163,14 @@ class Admission:
                 self._seen.fingerprints.setdefault(row.fingerprint, row.reason.removeprefix(SAME_GRADIENTS))
             elif row.reason.startswith(ill):
                 self._faults[row.digest] = row.reason
+            self._follow(row)
+
+    def _follow(self, row: CandidateRow) -> None:
+        if row.reason.startswith(SAME_GRADIENTS):
+            self._same[f"{row.generation}.{row.number}"] = row.reason.removeprefix(SAME_GRADIENTS)
 
     def place(self, row: CandidateRow) -> str:
-        """Place of the loss that a row's loss duplicates; its own where it is the first."""
-        if row.fingerprint in self._seen.fingerprints:
-            return self._seen.fingerprints[row.fingerprint]
-        return self._seen.digests[row.digest]
+        """Place of the loss that was, or is to be, trained for a row's loss; where there is none, of the first with
+        its text."""
+        first = self._seen.digests[row.digest]
+        return self._same.get(first, first)

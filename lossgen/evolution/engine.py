@@ -134,14 +134,17 @@ class Engine:
 
     def offer(self, derivations: Sequence[Derivation], origin: str, parent: str) -> list[Candidate | float]:
         """A generation of given derivations: a candidate where one is to be trained, else the fitness that is known
-        of it: that of the loss which it duplicates, infinite where it is rejected."""
+        of it: that of the loss which it duplicates, infinite where it is rejected.
+
+        Duplicates of a candidate of the same call are given as that very candidate: it is to be told of once.
+        """
         self._refuse_waiting()
         proposals: list[Proposal] = [(derivation, origin, (parent,)) for derivation in derivations]
         rows, admitted = self.admission.admit(self.generation, 0, proposals, len(proposals))
-        accepted = {candidate.number: candidate for candidate in self._accept(rows, proposals, admitted, 0)}
+        accepted = {_place(candidate): candidate for candidate in self._accept(rows, proposals, admitted, 0)}
         self.generation += 1
-        known = [self._fitness.get(self.admission.place(row), math.inf) for row in rows]
-        return [accepted.get(i, known[i]) for i in range(len(proposals))]
+        places = [self.admission.place(row) for row in rows]
+        return [accepted.get(place) or self._fitness.get(place, math.inf) for place in places]
 
     def tell(self, candidates: Sequence[Candidate], values: Sequence[float | Sequence[float] | None]) -> None:
         """Say how the last generation did, and select.
@@ -202,8 +205,7 @@ class Engine:
     def _take(self, fresh: list[Individual]) -> None:
         """Add what was trained, and select."""
         for individual in fresh:
-            place = f"{individual.candidate.generation}.{individual.candidate.number}"
-            self._fitness[place] = individual.fitness
+            self._fitness[_place(individual.candidate)] = individual.fitness
         self.trained += fresh
         competitors = [*self.population, *fresh]
         if competitors:
@@ -245,6 +247,10 @@ class Engine:
                 self._waiting[row.digest] = candidate, row
                 accepted.append(candidate)
         return accepted
+
+
+def _place(candidate: Candidate) -> str:
+    return f"{candidate.generation}.{candidate.number}"
 
 
 def _individual(candidate: Candidate, value: float | Sequence[float]) -> Individual:

@@ -145,7 +145,7 @@ class Search:
         while not polish.done and not session.stopping:
             with session.clock.phase("propose"):
                 offered = self.engine.offer(polish.ask(), "polish", best.entry.digest)
-            candidates = [each for each in offered if isinstance(each, Candidate)]
+            candidates = list({each.digest: each for each in offered if isinstance(each, Candidate)}.values())
             session.forecast.expect((len(candidates) + polish.left) * session.run.config.seeds + after)
             if self._train("polish", candidates, self.plan.audit_trainings) < len(candidates):
                 return

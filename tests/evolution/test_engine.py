@@ -103,6 +103,27 @@ def test_a_loss_that_is_offered_again_has_the_fitness_that_is_known() -> None:
     assert rejected == math.inf
 
 
+def test_a_twin_of_what_is_to_be_trained_is_the_same_candidate() -> None:
+    found = engine()
+    found.tell(found.ask(1), [3.0])
+    text = "loss One(y_real, y_pred) = -(y_real * log(y_pred) + (1 - y_real) * log(1 - y_pred))"
+    one = found.space.derive(parse_loss(text))
+    twin = Derivation(one.type, "mul", (one, _two(found)))
+    (first, second, again) = found.offer([one, twin, one], "polish", "")
+    assert isinstance(first, Candidate)
+    assert second is first and again is first
+    found.tell([first], [0.25])
+    later = found.offer([twin, one], "polish", "")
+    assert later == [0.25, 0.25], "the text of a twin does not lead to what was trained"
+    resumed = engine()
+    rows: list[CandidateRow] = []
+    told = engine(record=rows.extend)
+    (candidate, *_) = told.offer([one, twin], "polish", "")
+    told.tell([candidate], [0.25])
+    resumed.restore(rows, {candidate.digest: [0.25]})
+    assert resumed.offer([twin], "polish", "") == [0.25]
+
+
 def _two(found: Engine) -> Derivation:
     return found.space.derive(parse_loss("loss Two(y_real, y_pred) = y_pred + 2")).operands[1]
 
