@@ -121,7 +121,7 @@ def vary(
             child, how = crossover(space, a, b, rng), "crossover"
         else:
             weights = np.array([weight for _, _, weight in mutations])
-            how, mutate, _ = mutations[int(rng.choice(len(MUTATIONS), p=weights / weights.sum()))]
+            how, mutate, _ = mutations[int(rng.choice(len(mutations), p=weights / weights.sum()))]
             child = mutate(space, a, rng)
         if child != a and child.size <= MAX_SIZE and child.depth <= MAX_DEPTH:
             return child, how

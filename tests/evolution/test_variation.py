@@ -166,3 +166,13 @@ def test_what_is_outside_its_support_cannot_be_derived(drawn: str, outside: floa
     space = read_space(f'start: "m" c -> neg\nc: C -> const\nC: /x/\n// const {drawn}', "drawn", "drawn.lark")
     with pytest.raises(InputError, match=f"the constant {outside} stands where it draws {re.escape(drawn)}"):
         space.derive(Loss("Out", label=apply("neg", constant(outside))))
+
+
+def test_mutations_of_ones_own_may_be_fewer_or_more() -> None:
+    space = find_space("ganetic")
+    rng = np.random.default_rng(0)
+    a, b = random_individual(space, rng), random_individual(space, rng)
+    for count in (1, 9):
+        mine = [(f"mine {i}", MUTATIONS[0][1], 1.0) for i in range(count)]
+        made = {vary(space, a, b, rng, mine)[1] for _ in range(200)}
+        assert made - {"crossover", "fresh"} == {name for name, *_ in mine}
