@@ -72,7 +72,7 @@ def evolve(
 
     All that the command has a flag for is called the same, does the same, and is the same by default; `lossgen evolve
     --help` explains it. The run's folder and record are the same, too. `resume` goes on with a run, whoever began it;
-    beside it, only `workers`, `generated`, and what follows here may be given.
+    beside it, only `workers`, `generated`, a `time_limit` that counts from now, and what follows here may be given.
 
     A first Ctrl-C, or the stop button of a notebook, ends the run in order: what is being trained is finished, what was
     found is verified, and the Run is returned; `run.finished` is False, and `evolve(resume=run.path)` goes on. A second

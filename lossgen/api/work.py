@@ -20,6 +20,7 @@ from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.discover import compare_losses, discover, loss_sources, resolve, session_of
 from lossgen.evolution.events import Listener, Listeners, Stopped
 from lossgen.evolution.interrupt import ctrl_c_stops
+from lossgen.evolution.planner import SEARCH_SLACK
 from lossgen.evolution.run import RUNS, Run, create_run, open_run
 from lossgen.evolution.selection import Select
 from lossgen.evolution.selection import select as by_fronts
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from lossgen.report.live import PlainView
 
 Kind = Literal["evolve", "compare"]
-LASTING = frozenset({"resume", "workers", "generated"})
-"""What may stand beside `resume`: no result depends on it."""
+LASTING = frozenset({"resume", "workers", "generated", "time_limit"})
+"""What may stand beside `resume`: no result depends on it, but for what a time limit cuts off."""
 _OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
 _OF_THE_CALL = {"workers", "out", "resume", "generated", "trust"}
 
@@ -131,7 +132,26 @@ def _opened(asked: Asked, warn: Callable[[str], None]) -> Iterator[Run]:
             if began != function_name(function):
                 now = function_name(function)
                 raise InputError(f"run {run.path}: began with {began or 'the usual'} {which}, not {now}; give the same")
+        if asked.flags["time_limit"] is not None:
+            _give_time(run, _seconds("time_limit", asked.flags["time_limit"]))
         yield run
+
+
+def _give_time(run: Run, seconds: float) -> None:
+    """Set the time limit so many seconds from now, for this session; its clock goes on where the last one stopped."""
+    if run.archive.meta("finished"):
+        return
+    elapsed = sum(run.archive.meta("profile", {}).values())
+    if run.config.kind == "evolve":
+        elapsed /= SEARCH_SLACK  # that part of the limit is the search's
+    run.config = run.config.model_copy(update={"time_limit": elapsed + seconds})
+
+
+def _seconds(name: str, time: Any) -> float:
+    try:
+        return settings.seconds(time)
+    except ValueError as error:
+        raise InputError(f"--{name.replace('_', '-')}: {error}") from None
 
 
 def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
@@ -148,7 +168,7 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         comparison = compare_losses(session)
         with session.clock.phase("report"):
             written = write_comparison(run, comparison)
-        lines = comparison_lines(run, comparison, written)
+        lines = comparison_lines(run, comparison, written, session.stopped)
     session.save_profile()
     if view:
         from rich.text import Text
@@ -174,10 +194,7 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
     given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
     for name in ("time_limit", "timeout"):
         if name in given:
-            try:
-                given[name] = settings.seconds(given[name])
-            except ValueError as error:
-                raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+            given[name] = _seconds(name, given[name])
     if asked.kind == "compare":
         given["losses"] = loss_sources([str(text) for text in flags["losses"]], flags["trust"])
         for source in given["losses"]:

@@ -1,5 +1,6 @@
 """What a finished run prints: the table, the finding in words, the files, the commands to go on."""
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -83,8 +84,14 @@ def _flag(name: str, value: Any) -> str:
     return f"--{name} {shlex.quote(str(value))}"
 
 
-def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) -> "Iterator[RenderableType]":
-    """What `lossgen compare` ends with."""
+def comparison_lines(
+    run: Run, comparison: Comparison, written: Sequence[Path], stopped: bool
+) -> "Iterator[RenderableType]":
+    """What `lossgen compare` ends with.
+
+    Args:
+        stopped: whether it was told to stop; else what is missing is missing because the time was up.
+    """
     from rich.text import Text
 
     yield ""
@@ -93,8 +100,16 @@ def comparison_lines(run: Run, comparison: Comparison, written: Sequence[Path]) 
         yield Text(line)
     if comparison.interim:
         resume = f"lossgen compare --resume {shlex.quote(str(run.path))}"
+        if not stopped:
+            resume += f" --time-limit {_time_for_more(comparison)}m"
         yield Text(f"Interim: stopped, or out of time, before all trainings were done; go on with: {resume}")
     yield from _files(run, written)
+
+
+def _time_for_more(comparison: Comparison) -> int:
+    """Minutes that one training more fits into: 10, or twice the longest."""
+    longest = max((outcome.seconds for result in comparison.results for outcome in result.outcomes), default=0.0)
+    return max(10, math.ceil(2 * longest / 60))
 
 
 def _files(run: Run, written: Sequence[Path]) -> "Iterator[RenderableType]":
