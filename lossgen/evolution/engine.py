@@ -50,7 +50,7 @@ class Engine:
         space: a space, its name, or the path of its file.
         population: candidates a generation, and how many survive it.
         seed: of all that the engine draws.
-        seed_losses: losses of the first generation; inside the space.
+        seed_losses: proposed before all others, by as many generations as it takes; inside the space.
         scale_free: whether a positive factor on a loss changes nothing in training (`Runner.scale_free`).
         select: who survives; see `selection.select`.
         vary: how a child comes from its parents; see `variation.vary`.
@@ -89,7 +89,7 @@ class Engine:
         self.space = find_space(space) if isinstance(space, str) else space
         self.size = population
         self.seed = seed
-        self.seeds = [self.space.derive(loss) for loss in seed_losses]
+        self.seeds = [self.space.derive(loss) for loss in seed_losses]  # those that are still to be proposed
         self.admission = Admission(scale_free, check, faults or {})
         self.select = select
         self.vary = vary
@@ -124,10 +124,12 @@ class Engine:
         number = 0
         while len(accepted) < wanted and number < MOST_PROPOSALS and not self.exhausted:
             left = BATCH if self.max_candidates is None else min(BATCH, self.max_candidates - self.proposed)
-            proposals = [self._draw(self.generation, number + i) for i in range(left)]
+            proposals: list[Proposal] = [(derivation, "seed", ()) for derivation in self.seeds[:left]]
+            proposals += [self._draw(self.generation, number + i) for i in range(len(proposals), left)]
             missing = wanted - len(accepted)
             rows, admitted = self.admission.admit(self.generation, number, proposals, missing)
             accepted += self._accept(rows, proposals, admitted, number)
+            del self.seeds[: len(rows)]
             number += left
         self.generation += 1
         return accepted
@@ -191,6 +193,7 @@ class Engine:
         if self.generation:
             raise InputError("restore: comes before the first ask; make a new engine")
         self.admission.restore(rows)
+        del self.seeds[: sum(row.origin == "seed" for row in rows)]
         found = []
         for row in rows:
             if row.fate == "trained" and row.digest in values:
@@ -222,8 +225,6 @@ class Engine:
             raise InputError("ask: tell the results of the last generation first, nan for trainings that failed")
 
     def _draw(self, generation: int, number: int) -> Proposal:
-        if generation == 0 and number < len(self.seeds):
-            return self.seeds[number], "seed", ()
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(generation, number, PROPOSE)))
         if not self.population or rng.random() < FRESH_RATE:
             return random_individual(self.space, rng), "fresh", ()
