@@ -1,6 +1,24 @@
 """The processors that trainings share."""
 
 import os
+import platform
+from pathlib import Path
+
+_OF_A_CPU = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
+"""What /proc/cpuinfo says of a CPU that its arithmetic may depend on, on x86 and on ARM."""
+
+
+def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The CPU's model and, on Linux, its instruction sets; elsewhere what `platform.processor` knows."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    found: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        if name.strip() in _OF_A_CPU:
+            found.setdefault(name.strip(), value.strip())
+    return "; ".join(f"{name}: {value}" for name, value in found.items()) or platform.processor()
 
 
 def gpus() -> list[str]:

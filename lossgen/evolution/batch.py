@@ -100,10 +100,9 @@ class Batch:
         return [self.found[entry.digest, r] for r in range(self.replicates) if (entry.digest, r) in self.found]
 
     def _cache_key(self, task: Task) -> str:
-        run, ready = self.session.run, self.session.ready
-        return cache_key(
-            task.member, task.steps, run.config.runner_digest, run.config.options, ready.protocol, run.config.device
-        )
+        config, protocol = self.session.run.config, self.session.ready.protocol
+        data = config.data.model_dump(exclude={"root", "download"})
+        return cache_key(task.member, task.steps, config.runner_digest, config.options, protocol, data, config.device)
 
     def _save_forecast(self) -> None:
         """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""

@@ -1,12 +1,15 @@
 """Outcomes across runs: the same text trained again in the same way comes to the same end, bit by bit on a CPU.
 
-The key holds all that may change an outcome, so that one that is found is the one that a training would have had. Only
-what a training came to is kept; a timeout or a crash may be the machine's fault.
+The key holds what an outcome is known to depend on: the emitted text, the seed, the steps; the runner's file, options
+and protocol; the data as they were asked for; the code of lossgen that trains; the versions of the packages that
+compute, the CPU and the system. It does not hold data that a runner leaves out of its protocol, the files that a runner
+imports, what a command reads beside the scripts that it names, the GPU and its driver, or environment variables: where
+one of them changes, run without --cache, or delete the file. Only what a training came to is kept; a timeout or a crash
+may be the machine's fault.
 """
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 import platform
 from collections.abc import Iterable, Mapping
@@ -15,8 +18,10 @@ from typing import Any
 
 import filelock
 
+from lossgen.devices import cpu
 from lossgen.errors import InputError
 from lossgen.evolution.database import Database
+from lossgen.evolution.run import installed
 from lossgen.evolution.workers.messages import outcome_from_json, outcome_to_json
 from lossgen.resources import cache_dir
 from lossgen.runner import Member, Outcome
@@ -25,7 +30,9 @@ KEPT = ("ok", "diverged", "collapsed")
 """Statuses of outcomes that another training would have, too."""
 
 PACKAGES = ("torch", "torchvision", "numpy")
-SOURCES = ("gan", "codegen/load.py", "evolution/workers")
+SOURCES = (
+    "gan", "codegen/load.py", "evolution/workers", "runner.py", "commands.py", "devices.py", "guarded.py",
+)  # fmt: skip
 """Packages, and parts of lossgen, that trainings run through beside the runner's file and the emitted text."""
 
 
@@ -85,16 +92,18 @@ def cache_key(
     runner_digest: str,
     options: Mapping[str, Any],
     protocol: Mapping[str, Any],
+    data: Mapping[str, Any],
     device: str,
 ) -> str:
-    """Hash (hex, 64 digits) of all that the outcome of a training depends on.
+    """Hash (hex, 64 digits) of what the outcome of a training depends on; the module says what is left out.
 
     Args:
         member: its emitted text, seed and condition count, its name does not; it starts at step 0.
         steps: the absolute step that it is trained to.
         runner_digest: hash of the runner's file.
         options: of the runner, as JSON values.
-        protocol: of `Runner.prepare`: the hash of the data is in there.
+        protocol: of `Runner.prepare`; a runner that reads data has their hash in there.
+        data: name, image size, fit and seed, as they were asked for.
         device: it is trained on.
     """
     if member.state is not None:
@@ -107,6 +116,7 @@ def cache_key(
         "runner": runner_digest,
         "options": dict(options),
         "protocol": dict(protocol),
+        "data": dict(data),
         "device": device,
         "versions": _versions(),
     }
@@ -116,13 +126,8 @@ def cache_key(
 @functools.cache
 def _versions() -> dict[str, str]:
     """What the arithmetic is done with."""
-    found = {"machine": platform.machine(), "system": platform.system(), "lossgen": _digest(SOURCES)}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    machine = {"machine": platform.machine(), "system": platform.system(), "cpu": cpu()}
+    return {**machine, "lossgen": _digest(SOURCES), **installed(PACKAGES)}
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -1,6 +1,8 @@
 """The outcome cache: what is found is what a training would come to, and a cache that is damaged says so."""
 
 import dataclasses
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lossgen.devices import cpu
 from lossgen.errors import InputError
 from lossgen.evolution import cache as module
-from lossgen.evolution.cache import KEPT, OutcomeCache, cache_key
+from lossgen.evolution.cache import KEPT, SOURCES, OutcomeCache, cache_key
+from lossgen.resources import resource_dir
 from lossgen.runner import Member, Outcome
 
 OK = Outcome("ok", {"FD": 1.5, "KD": 0.1 + 0.2}, "", 10, 0.25, {}, [(5, {"FD": 2.0})])
 MEMBER = Member("A", "text", (3, 0, 1), {"lr": 0.1})
 ARGUMENTS: dict[str, Any] = {
     "member": MEMBER, "steps": 10, "runner_digest": "r", "options": {"width": 8, "ema": True},
-    "protocol": {"data": "d", "N": 100}, "device": "cpu",
+    "protocol": {"data": "d", "N": 100}, "data": {"name": "digits", "fit": "pad"}, "device": "cpu",
 }  # fmt: skip
 
 
@@ -68,6 +72,7 @@ def test_all_that_an_outcome_depends_on_is_in_the_key_and_the_name_is_not(monkey
         {}, member(source="text "), member(seed=(3, 0, 2)), member(seed=(3, 0)), member(condition={}),
         member(condition={"lr": 0.2}), {"steps": 11}, {"runner_digest": "s"}, {"options": {"width": 9, "ema": True}},
         {"options": {"width": 8}}, {"protocol": {"data": "e", "N": 100}}, {"device": "cuda"},
+        {"data": {"name": "digits", "fit": "crop"}}, {"data": {"name": "mnist", "fit": "pad"}},
     ]  # fmt: skip
     keys = [cache_key(**{**ARGUMENTS, **change}) for change in changes]
     monkeypatch.setattr(module, "_versions", lambda: {"torch": "0"})
@@ -83,9 +88,24 @@ def test_all_that_an_outcome_depends_on_is_in_the_key_and_the_name_is_not(monkey
 def test_the_key_knows_the_code_that_trains() -> None:
     """A training that is found must not be one by code that has changed since."""
     versions = module._versions()
-    assert {"torch", "numpy", "machine", "lossgen"} <= versions.keys()
+    assert {"torch", "numpy", "machine", "cpu", "lossgen"} <= versions.keys()
     assert "not installed" not in versions.values()
     assert module._digest(["gan"]) != module._digest(["gan/data.py"]) != module._digest(["gan/metrics.py"])
+    for runner in resource_dir("runners").glob("*.py"):
+        imported = re.findall(r"^from lossgen\.([\w.]+) import", runner.read_text(), re.MULTILINE)
+        parts = {name.replace(".", "/") for name in imported} - {"errors"}
+        assert not {part for part in parts if part.partition("/")[0] != "gan" and f"{part}.py" not in SOURCES}
+
+
+def test_the_key_knows_the_cpu(tmp_path: Path) -> None:
+    def described(model: str, flags: str, speed: str) -> str:
+        one = f"model name\t: {model}\nflags\t\t: {flags}\ncpu MHz\t\t: {speed}\n\n"
+        (tmp_path / "cpuinfo").write_text(one * 2)
+        return cpu(tmp_path / "cpuinfo")
+
+    assert described("A", "avx", "1") == described("A", "avx", "2") == "model name: A; flags: avx"
+    assert len({described("A", "avx", "1"), described("B", "avx", "1"), described("A", "avx avx512f", "1")}) == 3
+    assert cpu(tmp_path / "none") == platform.processor()
 
 
 def test_the_folder_is_the_one_of_all_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
