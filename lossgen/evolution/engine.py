@@ -148,13 +148,19 @@ class Engine:
         places = [self.admission.place(row) for row in rows]
         return [accepted.get(place) or self._fitness.get(place, math.inf) for place in places]
 
-    def tell(self, candidates: Sequence[Candidate], values: Sequence[float | Sequence[float] | None]) -> None:
+    def tell(
+        self,
+        candidates: Sequence[Candidate],
+        values: Sequence[float | Sequence[float] | None],
+        why: str = "not trained",
+    ) -> None:
         """Say how the last generation did, and select.
 
         Args:
             candidates: of the last `ask`; those of it that are left out were not trained.
             values: to be minimised, one a candidate or one a seed of it; not finite for a training that failed, None
                 for a candidate that was not trained.
+            why: what the record says of those that were not trained.
 
         Raises:
             InputError: as many values as candidates are asked for, and candidates that were asked for.
@@ -174,7 +180,7 @@ class Engine:
         untrained = [row for _, row in self._waiting.values()]
         self._waiting.clear()
         if untrained:
-            self.record([dataclasses.replace(row, fate="untrained", reason="the time was up") for row in untrained])
+            self.record([dataclasses.replace(row, fate="untrained", reason=why) for row in untrained])
         self._take(fresh)
 
     def restore(self, rows: Sequence[CandidateRow], values: Mapping[str, Sequence[float]]) -> None:

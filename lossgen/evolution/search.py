@@ -125,7 +125,8 @@ class Search:
         outcomes = session.train(stage, entries, seeds, self.plan.steps, reserve=reserve, told=told)
         complete = [candidate for candidate in candidates if len(outcomes[candidate.digest]) == seeds]
         with session.clock.phase("select"):
-            self.engine.tell(complete, [session.values(outcomes[candidate.digest]) for candidate in complete])
+            values = [session.values(outcomes[candidate.digest]) for candidate in complete]
+            self.engine.tell(complete, values, "the run was stopped" if session.stopping else "the time was up")
         return len(complete)
 
     def _polish(self) -> None:

@@ -79,7 +79,10 @@ def test_all_that_is_proposed_is_recorded_with_its_fate() -> None:
         row.fate for row in rows.values() if row.digest in {c.digest for c in candidates} and row.fate != "duplicate"
     ]
     assert sorted(fates) == ["trained"] + 4 * ["untrained"]
+    assert {row.reason for row in rows.values() if row.fate == "untrained"} == {"not trained"}
     assert len(found.trained) == 1
+    found.tell(found.ask(2)[:1], [1.0], why="the run was stopped")
+    assert [row.reason for row in rows.values() if row.generation == 1][-1] == "the run was stopped"
 
 
 def test_a_limit_of_proposals_is_kept() -> None:
