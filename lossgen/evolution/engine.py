@@ -7,6 +7,7 @@ interruption: to resume a search is to ask and tell again what was told before.
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -163,7 +164,8 @@ class Engine:
             why: what the record says of those that were not trained.
 
         Raises:
-            InputError: as many values as candidates are asked for, and candidates that were asked for.
+            InputError: as many values as candidates are asked for, and candidates that were asked for; or a `select`
+                of one's own gives something else than rows.
         """
         if len(candidates) != len(values):
             raise InputError(f"tell: {len(candidates)} candidates and {len(values)} values; give one a candidate")
@@ -219,7 +221,8 @@ class Engine:
         competitors = [*self.population, *fresh]
         if competitors:
             objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
-            self.population = [competitors[i] for i in self.select(objectives, self.size)]
+            chosen = self.select(objectives, self.size)
+            self.population = [competitors[i] for i in _checked(chosen, len(competitors), self.size)]
 
     def ranking(self) -> list[Individual]:
         """Those with a finite fitness, best first."""
@@ -254,6 +257,20 @@ class Engine:
                 self._waiting[row.digest] = candidate, row
                 accepted.append(candidate)
         return accepted
+
+
+def _checked(chosen: Sequence[int], rows: int, count: int) -> list[int]:
+    """What a selection has chosen, if it is one."""
+    wanted = min(count, rows)
+    try:
+        found = [operator.index(i) for i in chosen]
+    except TypeError:
+        found = []
+    if len(found) != wanted or len(set(found)) != wanted or min(found) < 0 or max(found) >= rows:
+        raise InputError(
+            f"select: gave {' '.join(repr(chosen).split()):.60}; give {wanted} different indices, of 0 to {rows - 1}"
+        )
+    return found
 
 
 def _place(candidate: Candidate) -> str:

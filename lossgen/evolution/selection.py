@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Objectives = NDArray[np.float64]
 Select = Callable[[Objectives, int], list[int]]
-"""From (n, m) objectives, the indices of at most so many rows that stay, the most preferred first."""
+"""From (n, m) objectives, the indices of as many rows that stay, or of all; the most preferred first."""
 
 
 def select(objectives: Objectives, count: int) -> list[int]:

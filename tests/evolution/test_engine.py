@@ -144,6 +144,16 @@ def test_seed_losses_that_one_generation_does_not_hold_come_in_the_next() -> Non
     assert {row.generation for row in rows[:5]} >= {0, 1}
 
 
+@pytest.mark.parametrize(
+    "chosen", [[0, 0, 0], [0, 1, 2, 3, 7], [-1, 0, 1, 2, 3], [0, 1], [*range(6)], [0.5, 1, 2, 3, 4], None]
+)
+def test_a_selection_that_is_none_is_refused(chosen: list[int]) -> None:
+    found = engine(select=lambda objectives, count: chosen)
+    candidates = found.ask()
+    with pytest.raises(InputError, match=r"^select: .*give 5 different indices, of 0 to 4$"):
+        found.tell(candidates, [1.0] * 5)
+
+
 def _two(found: Engine) -> Derivation:
     return found.space.derive(parse_loss("loss Two(y_real, y_pred) = y_pred + 2")).operands[1]
 
