@@ -3,14 +3,18 @@
 import math
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lossgen.errors import InputError
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, soon_again: bool = False) -> None:
     """Write a text file in UTF-8 by way of a temporary one beside it, so that no reader sees half of it.
+
+    Args:
+        soon_again: it will be written again before long: leave it as it was while somebody has it open on Windows.
 
     Raises:
         InputError: it cannot be written; what was there before is still there.
@@ -18,10 +22,12 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
+        with suppress(*([PermissionError] if soon_again else [])):
+            temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path, pattern: str = "*") -> None:

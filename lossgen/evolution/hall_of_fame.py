@@ -3,16 +3,15 @@
 import csv
 import io
 import math
-import os
 import statistics
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
+from lossgen.files import write_text
 from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
@@ -154,18 +153,10 @@ class HallOfFame:
             spread = "" if row.spread is None else repr(row.spread)
             front = "yes" if row.front else "no"
             table.writerow([row.size, repr(row.value), spread, row.seeds, front, row.generation, row.name, row.loss])
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            temporary.write_text(out.getvalue(), encoding="utf-8", newline="")
-            with suppress(PermissionError):  # on Windows, while somebody has the file open: it is soon written again
-                temporary.replace(self.path)
-        except OSError as error:
-            problem = error.strerror or error
-            raise InputError(
-                f"{self.path}: cannot be written ({problem}); free space or fix permissions, then --resume"
-            ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+            write_text(self.path, out.getvalue(), soon_again=True)
+        except InputError as error:
+            raise InputError(f"{error}; free space or fix permissions, then --resume") from None
 
 
 def hall_of(archive: Archive) -> list[HallRow]:

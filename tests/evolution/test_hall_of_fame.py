@@ -15,6 +15,7 @@ from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.hall_of_fame import HallOfFame
 from lossgen.evolution.space import Derivation
+from lossgen.files import write_text
 from lossgen.language.parser import parse_loss
 from lossgen.runner import Direction, Outcome
 
@@ -88,7 +89,28 @@ def test_a_full_disk_is_said_and_leaves_the_file_as_it_was(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, step, full)
-    with pytest.raises(InputError, match=r"hall_of_fame.csv: cannot be written \(No space left on device\); free"):
+    with pytest.raises(InputError, match=r"hall_of_fame.csv: cannot be written: No space left on device; free"):
         hall.write()
     assert hall.path.read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["hall_of_fame.csv"]
+
+
+def test_a_reader_on_windows_sees_the_file_as_it_was_until_it_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    hall = HallOfFame(tmp_path / "hall_of_fame.csv", "FD", "min")
+    hall.write()
+    before = hall.path.read_text()
+    hall.add(CANDIDATES[0], outcomes_of([1.0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", opened)
+        hall.write()
+        with pytest.raises(InputError, match="Access is denied"):
+            write_text(tmp_path / "run.toml", "")
+    assert hall.path.read_text() == before
+    hall.write()
+    assert hall.path.read_text() != before
     assert [path.name for path in tmp_path.iterdir()] == ["hall_of_fame.csv"]
