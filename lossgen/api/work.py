@@ -16,8 +16,9 @@ from lossgen.codegen.load import read_emitted
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
+from lossgen.evolution.comparing import compare_losses, loss_sources
 from lossgen.evolution.config import DataConfig, RunConfig
-from lossgen.evolution.discover import compare_losses, discover, loss_sources, resolve, session_of
+from lossgen.evolution.discover import discover, resolve, session_of
 from lossgen.evolution.events import Listener, Listeners, Stopped
 from lossgen.evolution.interrupt import ctrl_c_stops
 from lossgen.evolution.planner import SEARCH_SLACK

@@ -4,17 +4,17 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lossgen.codegen.load import load_argument, read_emitted, zoo_names
+from lossgen.codegen.load import load_argument
 from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
-from lossgen.evolution.archive import Archive
 from lossgen.evolution.audit import audit
 from lossgen.evolution.clock import Clock
 from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
+from lossgen.evolution.comparing import finish, forget_interim
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Plan
@@ -28,9 +28,6 @@ from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import sweep, write_text
-from lossgen.kernel.fingerprint import fingerprint
-from lossgen.kernel.screen import screen
-from lossgen.language.lower import lower_loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import find_runner
 
@@ -148,7 +145,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     """
     run, archive = session.run, session.run.archive
     verify_seeds = run.config.verify_seeds
-    _forget_interim(archive)
+    forget_interim(archive)
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
     engine = engine_of(session, select, vary)
     plan = session.plan(baselines[0], (1 + len(baselines) + RUNNERS_UP) * verify_seeds)
@@ -175,69 +172,8 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
     file = write_found(finalists[0].entry, generated) if finalists else None
     archive.set_meta("champion_file", str(file.absolute()) if file else None)
-    _finish(session, comparison, verdict)
+    finish(session, comparison, verdict)
     return Discovery(comparison, champion, verdict, file, plan)
-
-
-def compare_losses(session: Session) -> Comparison:
-    """Train the losses of a comparison's configuration on its seeds."""
-    config = session.run.config
-    entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
-    plan = session.plan(entries[0], len(entries) * config.seeds)
-    session.listener.planned(plan)
-    contestants = [Contestant(entry, "loss") for entry in entries]
-    _forget_interim(session.run.archive)
-    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
-    if session.stopped and not any(result.outcomes for result in comparison.results):
-        session.nothing_yet()
-    _finish(session, comparison, None)
-    return comparison
-
-
-def _forget_interim(archive: Archive) -> None:
-    """Take back what a stopped run came to, now that it goes on; a finished one's stands until the same comes again."""
-    archive.set_meta("interim", False)
-    if (archive.meta("result") or {}).get("interim"):
-        archive.set_meta("result", {})
-
-
-def _finish(session: Session, comparison: Comparison, verdict: Verdict | None) -> None:
-    archive = session.run.archive
-    archive.set_meta("result", result_record(comparison, verdict))
-    archive.set_meta("finished", not comparison.interim)
-    session.save_profile()
-
-
-def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
-    """Emitted modules of the LOSS arguments of a comparison; `zoo` means what comes with lossgen, without aliases.
-
-    Raises:
-        InputError: no loss, one that cannot be read, or two of one name or of one kind.
-    """
-    names = [name for text in arguments for name in (_zoo() if text == "zoo" else [text])]
-    if not names:
-        raise InputError("compare: give at least one LOSS, for example: lossgen compare bce lsgan hinge ganetic")
-    found = [load_argument(name, trust) for name in names]
-    for i, one in enumerate(found):
-        for other in found[:i]:
-            if names[i] == names[found.index(other)]:
-                raise InputError(f"compare: {names[i]} is given twice; give each loss once")
-            if Entry.of(one.loss, one.source).digest == Entry.of(other.loss, other.source).digest:
-                raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
-            if one.name == other.name:
-                raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
-    return [one.source for one in found]
-
-
-def _zoo() -> list[str]:
-    """The losses that come with lossgen, without those that train as one before them does."""
-    kept: dict[str, str] = {}
-    for name in zoo_names():
-        loss = load_argument(name).loss
-        lowered = lower_loss(loss)
-        alone = not (lowered.has_batch_terms or loss.needs)  # then its gradient curves say all
-        kept.setdefault(fingerprint(screen([lowered])[0].curves, scale_free=False) if alone else loss.digest(), name)
-    return list(kept.values())
 
 
 def write_found(entry: Entry, generated: Path) -> Path:
@@ -260,14 +196,3 @@ def write_found(entry: Entry, generated: Path) -> Path:
             f"--generated {generated}: cannot be written; the run is kept, go on with --resume and another --generated"
         ) from None
     return path
-
-
-def result_record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:
-    """A comparison as a run's archive keeps it for its result."""
-    return {
-        "metric": comparison.metric,
-        "steps": comparison.steps,
-        "interim": comparison.interim,
-        "results": [{"part": result.part, **result.as_json(comparison.metric, None)} for result in comparison.results],
-        "verdict": asdict(verdict) if verdict else None,
-    }

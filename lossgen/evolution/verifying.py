@@ -21,8 +21,8 @@ from lossgen.evolution.asked import (
 )
 from lossgen.evolution.asking import Handout, ask_again, hand_out
 from lossgen.evolution.compare import Comparison, Contestant, Verdict, judge, summarise_outcomes
+from lossgen.evolution.comparing import result_record
 from lossgen.evolution.config import BASELINES
-from lossgen.evolution.discover import result_record
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.finalists import choose_finalists

@@ -7,7 +7,7 @@ import pytest
 
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.evolution.compare import Comparison, Contestant, judge, report_metric, summarise_outcomes
-from lossgen.evolution.discover import loss_sources
+from lossgen.evolution.comparing import loss_sources
 from lossgen.evolution.entry import Entry
 from lossgen.report.tables import COLUMNS, comparison_csv, comparison_table, ordered, remarks, row_label, verdict_lines
 from lossgen.runner import Direction, Outcome

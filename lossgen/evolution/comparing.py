@@ -1,0 +1,87 @@
+"""The command compare: which losses are asked for, their trainings, and what a run keeps of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from lossgen.codegen.load import load_argument, read_emitted, zoo_names
+from lossgen.errors import InputError
+from lossgen.evolution.archive import Archive
+from lossgen.evolution.compare import Comparison, Contestant, Verdict, compare
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.session import Session
+from lossgen.kernel.fingerprint import fingerprint
+from lossgen.kernel.screen import screen
+from lossgen.language.lower import lower_loss
+
+
+def compare_losses(session: Session) -> Comparison:
+    """Train the losses of a comparison's configuration on its seeds."""
+    config = session.run.config
+    entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
+    plan = session.plan(entries[0], len(entries) * config.seeds)
+    session.listener.planned(plan)
+    contestants = [Contestant(entry, "loss") for entry in entries]
+    forget_interim(session.run.archive)
+    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
+    if session.stopped and not any(result.outcomes for result in comparison.results):
+        session.nothing_yet()
+    finish(session, comparison, None)
+    return comparison
+
+
+def forget_interim(archive: Archive) -> None:
+    """Take back what a stopped run came to, now that it goes on; a finished one's stands until the same comes again."""
+    archive.set_meta("interim", False)
+    if (archive.meta("result") or {}).get("interim"):
+        archive.set_meta("result", {})
+
+
+def finish(session: Session, comparison: Comparison, verdict: Verdict | None) -> None:
+    """Keep what a run came to."""
+    archive = session.run.archive
+    archive.set_meta("result", result_record(comparison, verdict))
+    archive.set_meta("finished", not comparison.interim)
+    session.save_profile()
+
+
+def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
+    """Emitted modules of the LOSS arguments of a comparison; `zoo` means what comes with lossgen, without aliases.
+
+    Raises:
+        InputError: no loss, one that cannot be read, or two of one name or of one kind.
+    """
+    names = [name for text in arguments for name in (_zoo() if text == "zoo" else [text])]
+    if not names:
+        raise InputError("compare: give at least one LOSS, for example: lossgen compare bce lsgan hinge ganetic")
+    found = [load_argument(name, trust) for name in names]
+    for i, one in enumerate(found):
+        for other in found[:i]:
+            if names[i] == names[found.index(other)]:
+                raise InputError(f"compare: {names[i]} is given twice; give each loss once")
+            if Entry.of(one.loss, one.source).digest == Entry.of(other.loss, other.source).digest:
+                raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
+            if one.name == other.name:
+                raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
+    return [one.source for one in found]
+
+
+def _zoo() -> list[str]:
+    """The losses that come with lossgen, without those that train as one before them does."""
+    kept: dict[str, str] = {}
+    for name in zoo_names():
+        loss = load_argument(name).loss
+        lowered = lower_loss(loss)
+        alone = not (lowered.has_batch_terms or loss.needs)  # then its gradient curves say all
+        kept.setdefault(fingerprint(screen([lowered])[0].curves, scale_free=False) if alone else loss.digest(), name)
+    return list(kept.values())
+
+
+def result_record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:
+    """A comparison as a run's archive keeps it for its result."""
+    return {
+        "metric": comparison.metric,
+        "steps": comparison.steps,
+        "interim": comparison.interim,
+        "results": [{"part": result.part, **result.as_json(comparison.metric, None)} for result in comparison.results],
+        "verdict": asdict(verdict) if verdict else None,
+    }
