@@ -20,9 +20,13 @@ def ctrl_c_stops(session: Session) -> Iterator[None]:
         yield
         return
 
+    pressed = False  # a session that a listener has stopped goes on to the same end: there is still a first press
+
     def handle(_: int, __: FrameType | None) -> None:
-        if session.stopped:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
+        pressed = True
         session.stop()
         session.listener.stopping()
 
