@@ -28,9 +28,9 @@ fuzz: install
 	LOSSGEN_FUZZ=$${LOSSGEN_FUZZ:-100000} $(BIN)/python -m pytest tests/fuzz --timeout 7200 $(ARGS)
 
 # Searches that are killed 20 times, at other moments each time, in all of their phases and while they write their files;
-# and full disks. `make test` kills three times.
+# Ctrl-C wherever it can be pressed; full disks. `make test` kills three times.
 torture: install
-	LOSSGEN_TORTURE=$${LOSSGEN_TORTURE:-20} $(BIN)/python -m pytest tests/torture $(ARGS)
+	LOSSGEN_TORTURE=$${LOSSGEN_TORTURE:-20} $(BIN)/python -m pytest tests/torture tests/evolution/test_interrupt.py $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
