@@ -577,7 +577,7 @@ def link(codes, constants, offsets, stack, steps, beside, ends):
                 held -= 1
                 b, b_active = operand[held], active[held]
             a, a_active = operand[held - 1], active[held - 1]
-            if a < 0 <= b and left < 0 <= right:  # commutative
+            if a < 0 <= b and left < 0 <= min(both, right):  # commutative
                 a, b, a_active, b_active = b, a, b_active, a_active
             if a < 0 and (b < 0 or left < 0):
                 register, idle, used = take(free, idle, used)

@@ -235,6 +235,8 @@ def test_encoding() -> None:
         encode([variable("y_pred")])  # not lowered
     with pytest.raises(ValueError, match="exponent"):
         values([apply("int_pow", S, T)], [1.0])
+    with pytest.raises(ValueError, match="exponent"):
+        values([apply("int_pow", constant(2.0), S)], [1.0])
 
 
 @given(st.sampled_from(LOWERED_ROWS), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0))
