@@ -142,10 +142,9 @@ def _give_time(run: Run, seconds: float) -> None:
     """Set the time limit so many seconds from now, for this session; its clock goes on where the last one stopped."""
     if run.archive.meta("finished"):
         return
+    part = SEARCH_SLACK if run.config.kind == "evolve" else 1.0  # of the limit, what the search may take
     elapsed = sum(run.archive.meta("profile", {}).values())
-    if run.config.kind == "evolve":
-        elapsed /= SEARCH_SLACK  # that part of the limit is the search's
-    run.config = run.config.model_copy(update={"time_limit": elapsed + seconds})
+    run.config = run.config.model_copy(update={"time_limit": elapsed / part + seconds})
 
 
 def _seconds(name: str, time: Any) -> float:
@@ -193,9 +192,7 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
     given["options"] = {name: value for name, value in settled.items() if name not in known}
     given |= {"kind": asked.kind, "select": function_name(asked.select), "vary": function_name(asked.vary)}
     given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
-    for name in ("time_limit", "timeout"):
-        if name in given:
-            given[name] = _seconds(name, given[name])
+    given |= {name: _seconds(name, given[name]) for name in ("time_limit", "timeout") if name in given}
     if asked.kind == "compare":
         given["losses"] = loss_sources([str(text) for text in flags["losses"]], flags["trust"])
         for source in given["losses"]:
