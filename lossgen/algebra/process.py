@@ -105,6 +105,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for it, and it cannot ignore that while it starts
             env=os.environ | {"PYTHONHASHSEED": "0"},  # the order of sets decides what sympy finds first
         )
         ready = False
