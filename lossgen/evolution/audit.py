@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossgen.evolution.archive import Archive, CandidateRow
+from lossgen.evolution.archive import Archive, CandidateRow, OutcomeKey
 from lossgen.evolution.candidate import Individual
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Plan
@@ -17,6 +17,8 @@ from lossgen.stats import proportion_interval
 
 AUDIT = 2
 """Purpose of the random stream, beside those of the search."""
+TRAINED = ("ok", "diverged", "collapsed")
+"""What a training ends as; others ended before, for a reason that need not be the loss."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,10 @@ class Audit:
     """What became of rejected candidates.
 
     Attributes:
-        trained: how many were trained.
-        as_good: how many of them came out at least as well as the median of those that passed and trained.
+        trained: how many were trained, to the end or until they diverged or collapsed. A module that a worker refuses,
+            a crash and a training that took too long say nothing of the screen: they do not count.
+        as_good: how many of them came out, on the search's first seed, at least as well there as the median of those
+            that passed and came to a value.
         kinds: the reasons for which those had been rejected.
         rate: as_good / trained, the screen's false-rejection rate.
         low, high: 95 % Wilson interval of the rate.
@@ -40,20 +44,21 @@ class Audit:
 
 
 def audit(session: Session, searched: Sequence[Individual], plan: Plan) -> None:
-    """Train a sample on one seed each, and keep what came of it in the archive.
+    """Train a sample on one seed each, the search's first, and keep what came of it in the archive.
 
     Args:
         searched: what was trained in the search.
     """
     archive = session.run.archive
-    passed = sorted(i.fitness for i in searched if np.isfinite(i.fitness) and i.candidate.origin != "polish")
+    firsts = (archive.outcome(OutcomeKey("search", i.entry.digest, 0, plan.steps)) for i in searched)
+    passed = sorted(session.fitness([first]) for first in firsts if first is not None and first.status == "ok")
     if not (plan.audit_trainings and passed) or session.stopping:
         return
     sample = _sample(archive.candidates(), plan.audit_trainings, session.run.config.seed)
     entries = [Entry.of(parse_loss(row.loss)) for row in sample]
     outcomes = session.train("audit", entries, 1, plan.steps, reserve=plan.verify_trainings)
     bar = passed[(len(passed) - 1) // 2]
-    trained = [row for row in sample if outcomes[row.digest]]
+    trained = [row for row in sample if any(outcome.status in TRAINED for outcome in outcomes[row.digest])]
     well = [row for row in trained if session.fitness(outcomes[row.digest]) <= bar]
     kinds = sorted(row.reason.split(":")[0] for row in well)
     archive.set_meta("audit", {"trained": len(trained), "as_good": len(well), "kinds": kinds})
