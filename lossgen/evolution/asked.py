@@ -127,9 +127,13 @@ def objective_of(run: Run) -> tuple[str, Direction]:
 
 
 def scale_free(run: Run) -> bool:
-    """Whether the run takes losses that differ by a factor for one: as its fingerprints show."""
+    """Whether the run takes losses that differ by a factor for one; where it has not kept that, as its fingerprints
+    show."""
     if run.config.kind == "ask":
         return bool(run.config.options["scale_free"])
+    known = run.archive.meta("scale_free")
+    if known is not None:
+        return bool(known)
     row = next((row for row in run.archive.candidates() if row.fate == "trained"), None)
     return row is None or row.fingerprint == fingerprint(screen([lower_loss(parse_loss(row.loss))])[0].curves)
 

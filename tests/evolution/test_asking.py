@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lossgen.codegen.load import load_source, read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution import asking, telling
 from lossgen.evolution.archive import Archive, CandidateRow
-from lossgen.evolution.asked import ask_config, engine_of, state_of
+from lossgen.evolution.asked import ask_config, engine_of, scale_free, state_of
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.run import Run, create_run, open_run
@@ -373,3 +374,12 @@ def test_a_restored_engine_goes_on_as_the_one_that_was_told(scale_free: bool) ->
     assert [c.digest for c in restored.ask()] == [c.digest for c in told.ask()]
     with pytest.raises(InputError, match="comes before the first ask"):
         restored.restore([], {})
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_finished_search_has_kept_whether_its_runner_was_scale_free(known: bool, first_round: Path) -> None:
+    with open_run(first_round) as run:
+        search: Any = SimpleNamespace(config=SimpleNamespace(kind="evolve"), archive=run.archive)
+        assert scale_free(search) is False, "as the fingerprints of a run without the note show"
+        run.archive.set_meta("scale_free", known)
+        assert scale_free(search) is known
