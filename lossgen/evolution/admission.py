@@ -11,7 +11,7 @@ from lossgen.evolution.space import Derivation
 from lossgen.kernel.fingerprint import probes
 from lossgen.kernel.screen import Rejection, Screening, screen
 from lossgen.language.loss import Loss
-from lossgen.language.lower import LoweredLoss, NotFiniteError, lower_loss
+from lossgen.language.lower import Known, LoweredLoss, NotFiniteError, lower_loss
 from lossgen.language.printer import print_loss
 
 Proposal = tuple[Derivation, str, tuple[str, ...]]
@@ -71,13 +71,14 @@ class Admission:
         digests = [loss.digest() for loss in losses]
         known = set(self._seen.digests)
         lowered: list[LoweredLoss | str | None] = []
+        shared = Known(dict)  # of one batch: what is kept for longer costs as much as it saves
         for loss, digest in zip(losses, digests, strict=True):
             if digest in known:
                 lowered.append(None)
                 continue
             known.add(digest)
             try:
-                lowered.append(lower_loss(loss))
+                lowered.append(lower_loss(loss, shared))
             except NotFiniteError as error:
                 lowered.append(f"{Rejection.NOT_FINITE}: {error}")
         screened = iter(screen([form for form in lowered if isinstance(form, LoweredLoss)]))

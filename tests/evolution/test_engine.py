@@ -12,6 +12,8 @@ from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.space import Derivation
+from lossgen.language import lower
+from lossgen.language.expression import Expression
 from lossgen.language.parser import parse_loss
 
 
@@ -152,6 +154,21 @@ def test_a_selection_that_is_none_is_refused(chosen: list[int]) -> None:
     candidates = found.ask()
     with pytest.raises(InputError, match=r"^select: .*give 5 different indices, of 0 to 4$"):
         found.tell(candidates, [1.0] * 5)
+
+
+def test_losses_of_a_batch_share_what_lowering_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[str] = []
+    whole = lower._lower_node
+
+    def counted(node: Expression) -> Expression:
+        lowered.append(node.head)
+        return whole(node)
+
+    monkeypatch.setattr(lower, "_lower_node", counted)
+    found = engine()
+    text = "loss One(y_real, y_pred) = y_real * sqrt(y_pred) + {}"
+    found.offer([found.space.derive(parse_loss(text.format(part))) for part in (1, 2, 3)], "polish", "")
+    assert lowered.count("sqrt") == 1
 
 
 def _two(found: Engine) -> Derivation:
