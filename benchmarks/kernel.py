@@ -25,6 +25,7 @@ import numba
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.evolution.engine import BATCH
 from lossgen.evolution.run import versions
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import random_individual
@@ -160,15 +161,15 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> list[float]:
 
 
 def screening(count: int) -> dict[str, float]:
-    """Seconds of each part of screening random candidates, in batches; one thread."""
-    space, rng, known = find_space("ganetic"), np.random.default_rng(0), Known(dict)
+    """Seconds of each part of screening random candidates, in the engine's batches and as it does; one thread."""
+    space, rng = find_space("ganetic"), np.random.default_rng(0)
     took = dict.fromkeys(("draw", "lower", "encode", "evaluate", "judge", "fingerprint"), 0.0)
-    passed = 0
-    for first in range(0, count, 1000):
+    passed: set[str] = set()
+    for first in range(0, count, BATCH):
         marks = [time.perf_counter()]
-        drawn = [random_individual(space, rng).loss("Drawn") for _ in range(min(1000, count - first))]
+        drawn = [random_individual(space, rng).loss("Drawn") for _ in range(min(BATCH, count - first))]
         marks.append(time.perf_counter())
-        lowered = []
+        lowered, known = [], Known(dict)
         for loss in drawn:
             try:
                 lowered.append(lower_loss(loss, known))
@@ -181,11 +182,11 @@ def screening(count: int) -> dict[str, float]:
         marks.append(time.perf_counter())
         judged = judge_all(value.reshape(len(lowered), 3, -1), gradient.reshape(len(lowered), 3, -1))
         marks.append(time.perf_counter())
-        passed += len({fingerprint(found.curves) for found in judged if found.rejection is None})
+        passed |= {fingerprint(found.curves) for found in judged if found.rejection is None}
         marks.append(time.perf_counter())
         for part, (start, end) in zip(took, itertools.pairwise(marks), strict=True):
             took[part] += end - start
-    return {**took, "total": sum(took.values()), "candidates": count, "passed": passed}
+    return {**took, "total": sum(took.values()), "candidates": count, "passed": len(passed)}
 
 
 @click.command()
