@@ -81,11 +81,13 @@ def ask(
 @click.command(context_settings=SETTINGS)
 @click.argument("run", metavar="RUN")
 @click.argument("table", type=click.Path(path_type=Path), metavar="results.csv")
-def tell(run: str, table: Path) -> None:
+@click.option("--replace", is_flag=True, help="Let values that differ replace what was told before.")
+def tell(run: str, table: Path, replace: bool) -> None:
     """Tell a run how trainings came out: the table that `lossgen ask` wrote, filled in.
 
     A cell that is left empty stays open. A training that failed is told as failed. What has been told before may stand
-    in the table again. When all of a verification is told, the comparison is printed and kept.
+    in the table again; where it was wrong, --replace corrects it. When all of a verification is told, the comparison is
+    printed and kept.
     """
     from lossgen.evolution import telling
     from lossgen.evolution.asked import engine_of, state_of
@@ -95,11 +97,13 @@ def tell(run: str, table: Path) -> None:
 
     with open_run(find_run(run)) as opened:
         _notes(opened)
-        told = telling.tell(opened, table)
+        told = telling.tell(opened, table, replace)
         path = shlex.quote(str(opened.path))
         said = f"Told {told.new} training{'s'[: told.new != 1]}" + (f", {told.failed} failed" if told.failed else "")
+        if told.replaced:
+            said += f"; replaced {told.replaced} that had been told otherwise"
         if told.known:
-            said += f"; {told.known} stood already" + (", and nothing changes" if not told.new else "")
+            said += f"; {told.known} stood already" + ", and nothing changes" * (not told.new and not told.replaced)
         click.echo(said + (f"; {told.blank} not told yet." if told.blank else "."))
         still = state_of(opened).open
         if told.verified and not any(training.stage == "verify" for training in still):

@@ -21,6 +21,8 @@ from lossgen.runner import Outcome, Status
 
 MOST_BYTES = 2**24
 SEPARATORS = ",;\t"
+TOLD_STEPS = 0
+"""Steps of what was told, in the archive: how many there were is not known."""
 SAME = 1e-12
 """Relative difference of two values that are the same: a spreadsheet keeps 15 digits."""
 FAILED: dict[str, Status] = {
@@ -41,6 +43,7 @@ class Told:
         new: outcomes that were kept; of them
         failed: trainings that failed.
         known: rows that say what stood already.
+        replaced: outcomes that stood, in place of which others are kept now.
         blank: rows that say nothing yet.
         verified: whether any row is of a verification.
     """
@@ -48,6 +51,7 @@ class Told:
     new: int
     failed: int
     known: int
+    replaced: int
     blank: int
     verified: bool
 
@@ -61,8 +65,11 @@ class _Row:
     value: str
 
 
-def tell(run: Run, table: Path) -> Told:
+def tell(run: Run, table: Path, replace: bool = False) -> Told:
     """Keep what a table says, and write the run's hall of fame.
+
+    Args:
+        replace: whether what was told before gives way to what the table says.
 
     Raises:
         InputError: the table cannot be read, or a row of it is wrong or contradicts what stands; nothing is kept then.
@@ -87,10 +94,14 @@ def tell(run: Run, table: Path) -> Told:
             blank += 1
             continue
         stands = state.outcomes.get(training)
-        if stands is not None and not _same(stands, outcome, objective):
+        differs = stands is not None and not _same(stands, outcome, objective)
+        if differs and not (replace and _was_told(run, training)):
+            way = "put the row right or leave it out"
+            if _was_told(run, training):
+                way += "; where it is right and what stands is wrong: --replace"
             raise InputError(
                 f"{table}, row {row.number}: {row.loss} with seed {row.seed} is told as {_said(outcome, objective)}, "
-                f"but {_said(stands, objective)} stands in {run.path}; put the row right, or leave it out"
+                f"but {_said(stands, objective)} stands in {run.path}; {way}"
             )
         if training in told:
             first, other = told[training]
@@ -99,19 +110,28 @@ def tell(run: Run, table: Path) -> Told:
                     f"{table}, row {row.number}: {row.loss} with seed {row.seed} has another result in row "
                     f"{first.number}; leave one"
                 )
-        elif stands is not None:
+        elif stands is not None and not differs:
             known += 1
         else:
             told[training] = row, outcome
     with run.archive.together():
         for training, (_, outcome) in told.items():
-            key = OutcomeKey(training.stage, training.digest, training.seed, 0)
-            run.archive.add_outcome(key, state.entries[training.stage, training.digest].loss.name, outcome)
+            run.archive.add_outcome(_key(training), state.entries[training.stage, training.digest].loss.name, outcome)
         if told:
             run.archive.set_meta("reproducible", False)
     write_hall(run)
     failed = sum(outcome.status != "ok" for _, outcome in told.values())
-    return Told(len(told), failed, known, blank, verified)
+    replaced = sum(training in state.outcomes for training in told)
+    return Told(len(told) - replaced, failed, known, replaced, blank, verified)
+
+
+def _was_told(run: Run, training: Training) -> bool:
+    """Whether what stands was told, rather than trained by the run itself."""
+    return run.archive.outcome(_key(training)) is not None
+
+
+def _key(training: Training) -> OutcomeKey:
+    return OutcomeKey(training.stage, training.digest, training.seed, TOLD_STEPS)
 
 
 def write_hall(run: Run) -> Path:
@@ -237,8 +257,8 @@ def _same(one: Outcome, other: Outcome, objective: str) -> bool:
     return math.isclose(one.metrics[objective], other.metrics[objective], rel_tol=SAME)
 
 
-def _said(outcome: Outcome, objective: str) -> str:
-    return f"{objective} {outcome.metrics[objective]!r}" if outcome.status == "ok" else "failed"
+def _said(outcome: Outcome | None, objective: str) -> str:
+    return f"{objective} {outcome.metrics[objective]!r}" if outcome and outcome.status == "ok" else "failed"
 
 
 def open_lines(trainings: Sequence[Training]) -> str:

@@ -94,6 +94,15 @@ def test_a_search_by_hand_from_the_first_ask_to_the_verdict(call: Call, tmp_path
     assert sum(row["fate"] == "trained" and row["fid"] != "" for row in found) == 6
     assert call("runs")[1].split() == ["mine", "ask", "27", "trainings", "told,", "6", "open"]
 
+    fill(Path(tell[2]), lambda row: 1.5 if row["loss"] == champion else by_name(row))
+    code, _, err = call(*tell)
+    assert code == 2
+    assert "--replace" in err
+    code, out, err = call(*tell, "--replace")
+    assert code == 0, err
+    assert "Told 0 trainings; replaced 3 that had been told otherwise; 12 stood already." in out
+    assert json.loads((tmp_path / "runs/mine/summary.json").read_text())["champions"][0]["values"] == [1.5] * 3
+
     code, _, err = call(*verify, "--verify-seeds", "3")
     assert (code, err.count("\n")) == (2, 1)
     assert "its best loss is verified" in err
@@ -124,7 +133,12 @@ def test_a_finished_search_is_gone_on_with(call: Call, evolved: Path, tmp_path: 
         before = opened.archive.candidates()
         stages = {key.stage for key, _, _ in opened.archive.outcomes()}
         assert verifying.scale_free(opened)
+        own = next(key for key, _, outcome in opened.archive.outcomes("search") if outcome.status == "ok")
     assert {"search", "polish", "audit", "verify"} <= stages
+    (tmp_path / "own.csv").write_text(f"loss,seed,distance\n{own.digest},{own.replicate},77\n")
+    code, _, err = call("tell", run, tmp_path / "own.csv", "--replace")
+    assert code == 2
+    assert err.endswith("put the row right or leave it out\n"), "what the run has trained itself stands"
     asked: list[str] = []
     for _ in range(2):
         code, out, err = call("ask", run, "-n", "3")

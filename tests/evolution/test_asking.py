@@ -245,6 +245,23 @@ def test_what_is_open_stays_open_and_can_be_written_again(tmp_path: Path) -> Non
         assert [i.spread for i in engine_of(run).trained][:2] == [pytest.approx(math.sqrt(0.5))] * 2
 
 
+def test_what_was_told_wrong_is_replaced_as_if_it_had_been_told_right(tmp_path: Path) -> None:
+    wrong = {"0": "9.5", "1": "failed", "2": "0.5"}
+    with begun(tmp_path / "run", seeds=3) as run:
+        table = asking.ask(run, 1).table
+        rows = filled(table)
+        telling.tell(run, write(table, filled(table, lambda row: wrong[row["seed"]])))
+        right = write(table, [{**row, "fid": fid} for row, fid in zip(rows, ("1.5", "2.5", ""), strict=True)])
+        with pytest.raises(InputError, match="--replace"):
+            telling.tell(run, right)
+        told = telling.tell(run, right, replace=True)
+        assert (told.new, told.replaced, told.known, told.blank) == (0, 2, 0, 1)
+        assert [i.fitness for i in engine_of(run).trained] == [1.5]
+        assert "1.5" in (run.path / "hall_of_fame.csv").read_text()
+        again = telling.tell(run, right, replace=True)
+        assert (again.replaced, again.known) == (0, 2)
+
+
 def test_files_of_others_are_left_as_they_are(tmp_path: Path) -> None:
     with begun(tmp_path / "run") as run:
         (tmp_path / "out").mkdir()
@@ -289,7 +306,7 @@ def open_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, s
         ("loss,seed,status,fid\nA,0,ok,\n", "row 2: status ok, but no fid"),
         ("loss,seed,fid\nA,0,1\nA,0,2\n", "row 3: .* has another result in row 2"),
         ("loss,seed,fid\nA,0,1\nA,1,4.5\n", "row 3: .* is told as fid 4.5, but fid 4.25 stands"),
-        ("loss,seed,fid\nA,1,failed\n", "row 2: .* is told as failed, but fid 4.25 stands"),
+        ("loss,seed,fid\nA,1,failed\n", "row 2: .* is told as failed, but fid 4.25 stands.* --replace"),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_row(text: str, says: str, open_pair: Any, tmp_path: Path) -> None:
@@ -359,7 +376,7 @@ def test_a_restored_engine_goes_on_as_the_one_that_was_told(scale_free: bool) ->
     for _ in range(3):
         asked = told.ask()
         each = [int(c.digest[:6], 16) / 1e6 for c in asked]
-        told.tell(asked[:-1], each[:-1])  # the last is not trained
+        told.tell(asked, [*each[:-1], None])  # the last is not trained
         values |= {c.digest: [v] for c, v in zip(asked[:-1], each[:-1], strict=True)}
     restored = new()
     restored.restore([rows[place] for place in sorted(rows)], values)
