@@ -86,6 +86,8 @@ def parse_metric(text: str) -> Metric:
     path, _, key = rest.rpartition(":")
     if not path or not key.strip(". "):
         raise InputError(f"--metric {text!r}: is not PATH:KEY or PATH:KEY:max, for example '{{out}}/metrics.json:fid'")
+    if re.search(r"\.(json|csv):", path, re.IGNORECASE):
+        raise InputError(f"--metric {text!r}: behind the key stands :{key}; it may be :max or :min")
     if set(PLACEHOLDER.findall(path)) != {"out"}:
         raise InputError(
             f"--metric {text!r}: its path is to hold {{out}} and no other placeholder, "

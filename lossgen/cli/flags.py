@@ -143,7 +143,9 @@ RUN_OPTIONS = together(
         click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
         click.option("--workers", type=click.IntRange(min=1), help="Worker processes; else one a core."),
         click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
-        click.option("--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 15m, 2h; beside --resume, from now on."),
+        click.option(
+            "--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 2h. A resume: from now on."
+        ),
         click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
         click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),
         click.option("--resume", metavar="RUN", help="Go on with a run: its folder, or a prefix under ./runs."),

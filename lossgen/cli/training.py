@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--polish", type=click.IntRange(min=0), help="Trainings of the best loss's constants. [default: 16 or less]"
 )
 @click.option("--audit", type=click.IntRange(min=0), help="Rejected losses to train all the same. [default: 8 or less]")
-@click.option("--cache", is_flag=True, help="Use and keep outcomes across runs; the record is then not reproducible.")
+@click.option("--cache", is_flag=True, help="Use, and keep, outcomes of searches across runs (see README).")
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=settings.SEEDS, help="Seeds that each candidate is trained on."
 )

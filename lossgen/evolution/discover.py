@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,12 +125,21 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
             ready = pool.start()
         known = run.archive.meta("protocol")
         if known is not None and known != ready.protocol:
-            changed = ", ".join(sorted(k for k in {*known, *ready.protocol} if known.get(k) != ready.protocol.get(k)))
-            raise InputError(f"run {run.path}: its {changed} changed since it began; restore it, or start a new run")
+            changed = ", ".join(_changed(known, ready.protocol))
+            raise InputError(f"run {run.path}: {changed} changed since it began; restore it, or start a new run")
         run.archive.set_meta("protocol", ready.protocol)
         run.archive.set_meta("objectives", ready.objectives)
         run.archive.set_meta("scale_free", ready.scale_free)
         yield Session(run, pool, ready, listener, clock)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Names of what differs in a protocol; of files, their own."""
+    names: list[str] = []
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            names += _changed(before.get(key) or {}, now.get(key) or {}) if key == "files" else [key]
+    return names
 
 
 def discover(session: Session, generated: Path, select: Select = select, vary: Vary = vary) -> Discovery:

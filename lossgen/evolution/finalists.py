@@ -122,7 +122,7 @@ def first_sound(session: Workshop, forms: Sequence[Entry], full: bool) -> Entry 
             if found:
                 session.listener.note(f"{form.loss.name}: {found}")
             return form
-        session.listener.note(f"{formula(form.loss)} is passed over: {fault}")
+        session.listener.note(f"{formula(form.loss)} is passed over, and the next form or loss taken: {fault}")
     return None
 
 

@@ -83,7 +83,7 @@ def make_plan(
             said.append("the search goes on until the time that verification needs is left")
     if search < FEW:
         said.append(
-            f"{search} trainings are a sample of the space rather than a search of it: "
+            f"{search} training{'s' * (search != 1)} in the search: a sample of the space rather than a search of it; "
             "`lossgen compare zoo` under the same flags tells more for that price"
         )
     return Plan(search, polish, audit, verify_trainings, most, steps, price, workers, minimise, said)

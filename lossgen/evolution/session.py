@@ -98,7 +98,8 @@ class Session:
 
         def done(task: Task, outcome: Outcome) -> None:
             if outcome.status in ("crashed", "timeout"):
-                raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {outcome.reason}")
+                reason = outcome.reason.replace("see logs/", f"see {self.run.path}/logs/")
+                raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {reason}")
             seconds[task.steps] = outcome.seconds
 
         tasks = [self.task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
@@ -128,6 +129,11 @@ class Session:
         if budget is None:
             plan = make_plan(config, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes)
             parts = {"search": plan.search_trainings, "polish": plan.polish_trainings, "audit": plan.audit_trainings}
+            if config.timeout and plan.seconds_per_training and plan.seconds_per_training > config.timeout:
+                raise InputError(
+                    f"--timeout: is {config.timeout:g} s, and a training of {plan.steps} steps takes about "
+                    f"{plan.seconds_per_training:.0f} s; give more, or fewer --steps"
+                )
             with archive.together():
                 archive.set_meta("budget", {**parts, "most": plan.most, "steps": plan.steps})
                 archive.set_meta("steps", plan.steps)

@@ -36,9 +36,16 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
             yield Text("The champion's file stays, also where the search goes on and finds a better one.")
         else:
             yield Text("Interim: the run was stopped in its verification. Seeds are missing.")
-    yield Text(f"Verification: all retrained on {seeds} fresh seeds; the champion was named before.")
+    named = "the champion was named before" if discovery.champion else "there is no champion"
+    yield Text(f"Verification: all retrained on {seeds} fresh seeds; {named}.")
     yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
-    for line in verdict_lines(discovery.verdict, waterfall.get("trained", 0) + waterfall.get("cache", 0)):
+    if discovery.comparison.best("champion", "baseline", "runner-up") is None:
+        yield Text("No training of the verification ended well, of the baselines neither: this run shows nothing.")
+        yield Text("What became of each is in results.csv.")
+        lines = []
+    else:
+        lines = verdict_lines(discovery.verdict, waterfall.get("trained", 0) + waterfall.get("cache", 0))
+    for line in lines:
         yield Text(line)
     if discovery.champion is not None:
         yield Text(f"\nChampion: {formula(discovery.champion.loss)}")
@@ -51,7 +58,10 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
             f"  lossgen compare {file} bce lsgan hinge ganetic --seeds 10 {same_setting(run, discovery.plan.steps)}"
         )
     yield Text(f"  lossgen show {shlex.quote(str(run.path))}")
-    yield Text(f"  lossgen evolve --resume {shlex.quote(str(run.path))}")
+    if discovery.comparison.interim:
+        yield Text(f"  lossgen evolve --resume {shlex.quote(str(run.path))}")
+    elif discovery.champion:
+        yield Text(f"  lossgen show {shlex.quote(str(run.path))} --lineage champion --plot lineage.png")
 
 
 def same_setting(run: Run, steps: int) -> str:

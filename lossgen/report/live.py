@@ -49,6 +49,7 @@ def waterfall_text(waterfall: Mapping[str, int], trained: str = "trained") -> st
     rejections = [f"{n} {fate}" for fate, n in waterfall.items() if fate != "proposed" and fate not in later]
     parts = [f"rejected ({', '.join(rejections)})"] if rejections else []
     parts += [f"{waterfall[fate]} {words}" for fate, words in later.items() if fate in waterfall]
+    parts = ["1 duplicate" if part == "1 duplicates" else part for part in parts]
     return f"{waterfall['proposed']} proposed: {', '.join(parts)}"
 
 
@@ -71,14 +72,14 @@ def plan_lines(plan: Plan) -> list[str]:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
     one = plan.seconds_per_training
     each = f"{one:.2g} s" if one < 10 else duration(one)
-    price = f"Price: about {each} each, {duration(seconds)} in all with {workers}"
+    price = f"Price of the trainings: about {each} each, {duration(seconds)} in all with {workers}"
     verify = plan.seconds(plan.verify_trainings) or 0.0
     price += f", {duration(verify)} of it for verification." if plan.search_trainings else "."
     return [line, price, *plan.notes]
 
 
 def _counted(generation: int, generations: int | None) -> str:
-    return f"{generation + 1} of {generations}" if generations else f"{generation + 1}, until the time is up"
+    return f"{generation + 1} of {generations}" if generations else f"{generation + 1}"
 
 
 class PlainView(Listener):

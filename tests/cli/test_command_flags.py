@@ -60,7 +60,7 @@ def test_a_command_that_fails_at_once_leaves_its_log(call: Call, tmp_path: Path)
         flags = ["--command", f"{GOOD} {{steps}}", "--metric", METRIC, "--workers", "1", "--out", "run"]
         code, out, err = call("compare", "hinge", *flags)
         assert (code, err.count("\n")) == (2, 1), out + err
-        assert "exit code 4: the GPU is tired; see logs/Hinge-" in err
+        assert "exit code 4: the GPU is tired; see run/logs/Hinge-" in err
         (log,) = (tmp_path / "run" / "logs").iterdir()
         assert str(log.relative_to(tmp_path / "run")) in err
         assert "the GPU is tired" in log.read_text()

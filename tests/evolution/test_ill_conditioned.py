@@ -91,7 +91,10 @@ def test_of_a_champions_forms_the_first_that_passes_is_taken_and_the_user_told(t
     good = next(entry for entry in drawn if not int(entry.digest, 16) % 2)
     for _ in range(2):  # the second time from the archive
         assert first_sound(session, [bad, good], full=True) is good  # type: ignore[arg-type]
-        assert told == [f"{formula(bad.loss)} is passed over: {FAULT}", f"{good.loss.name}: export: equal"]
+        assert told == [
+            f"{formula(bad.loss)} is passed over, and the next form or loss taken: {FAULT}",
+            f"{good.loss.name}: export: equal",
+        ]
         told.clear()
     assert session.asked == [[bad.digest], [good.digest]]
     assert first_sound(session, [bad, worse], full=False) is None  # type: ignore[arg-type]

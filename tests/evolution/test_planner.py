@@ -85,7 +85,7 @@ def test_what_is_asked_for_is_had() -> None:
 
 def test_a_budget_too_small_for_a_search_is_said() -> None:
     (note,) = plan(population=4, generations=7).notes
-    assert "28 trainings are a sample" in note
+    assert "28 trainings in the search: a sample" in note
     assert "lossgen compare zoo" in note
     assert not plan(population=10, generations=3).notes
 

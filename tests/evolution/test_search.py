@@ -179,9 +179,8 @@ def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
     out = lossgen(*args, "10", "--pause", "0.2", "--time-limit", "12s", "--out", "run", cwd=tmp_path)
     found = record(tmp_path, "run")
     assert "fresh seeds" in out
-    assert re.search(r"Price: about 0\.2\d? s each, \d+ s in all with", out.partition("search 1/")[0]), (
-        "no price beforehand"
-    )
+    price = r"Price of the trainings: about 0\.2\d? s each, \d+ s in all with"
+    assert re.search(price, out.partition("search 1/")[0]), "no price beforehand"
     worked = sum(meta(tmp_path / "run", "profile").values())
     assert worked < 12 + TAIL
     assert found["reproducible"] is False
@@ -194,7 +193,8 @@ def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
 def test_a_time_limit_ends_a_comparison(tmp_path: Path) -> None:
     args = ["compare", "bce", "lsgan", "--runner", TOY, "--steps", "10", "--seeds", "50", "--workers", "2"]
     out = lossgen(*args, "--pause", "0.5", "--time-limit", "10s", "--out", "run", cwd=tmp_path)
-    assert re.search(r"Price: about 0\.5\d? s each, 2\d s in all with 2 workers\.", out.partition("comparison 1/")[0])
+    price = r"Price of the trainings: about 0\.5\d? s each, 2\d s in all with 2 workers\."
+    assert re.search(price, out.partition("comparison 1/")[0])
     assert "Interim: stopped, or out of time" in out
     assert 2 <= len(record(tmp_path, "run")["outcomes"]) < 100
     assert sum(meta(tmp_path / "run", "profile").values()) < 10 + TAIL

@@ -14,6 +14,7 @@ import pytest
 from test_guarded import alive, pids_of, wait_for
 
 from lossgen.codegen.load import load_argument
+from lossgen.commands import parse_metric
 from lossgen.errors import InputError
 from lossgen.evolution.workers.messages import Assignment, Task
 from lossgen.evolution.workers.pool import Pool
@@ -268,3 +269,8 @@ def test_a_plain_dcgan_from_end_to_end(folder: Path) -> None:
     record = json.loads(lossgen("show", "run", "--json"))
     (outcome,) = [o for o in record["outcomes"] if o["stage"] == "compare"]
     assert outcome["metrics"] == {"frechet_pca16": json.loads((kept / "metrics.json").read_text())["frechet_pca16"]}
+
+
+def test_a_misspelt_direction_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(InputError, match="behind the key stands :maxx; it may be :max or :min"):
+        parse_metric("{out}/metrics.json:scores.kid:maxx")
