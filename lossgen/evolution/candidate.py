@@ -1,8 +1,11 @@
 """What the engine hands out, and what it makes of the results."""
 
+import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lossgen.errors import InputError
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.space import Derivation
 from lossgen.language.loss import Loss
@@ -75,6 +78,26 @@ class Individual:
     @property
     def derivation(self) -> Derivation:
         return self.candidate.derivation
+
+
+def told_values(candidate: Candidate, value: object) -> list[float] | None:
+    """What `Engine.tell` was told of a candidate: a number a seed, or None for one that was not trained.
+
+    Arrays and tensors of one number are numbers; truth values are none.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if value is None:
+        return None
+    several = isinstance(value, Sequence) or getattr(value, "ndim", 0) == 1
+    found = [each.item() if getattr(each, "ndim", 1) == 0 else each for each in (value if several else [value])]  # type: ignore[attr-defined]
+    if not found or any(isinstance(each, bool) or not isinstance(each, numbers.Real) for each in found):
+        raise InputError(
+            f"tell: {candidate.name}: {' '.join(repr(value).split()):.60} is no result; give a number to be minimised "
+            "or a list of them (one a seed), nan for a training that failed, None for a candidate that was not trained"
+        )
+    return [float(each) for each in found]
 
 
 def found_name(loss: Loss) -> str:

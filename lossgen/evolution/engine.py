@@ -15,7 +15,7 @@ import numpy as np
 from lossgen.errors import InputError
 from lossgen.evolution.admission import Admission, Check, Proposal, check_here
 from lossgen.evolution.archive import CandidateRow
-from lossgen.evolution.candidate import Candidate, Individual
+from lossgen.evolution.candidate import Candidate, Individual, told_values
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.selection import Select, select, tournament
 from lossgen.evolution.space import Derivation, Space
@@ -100,6 +100,7 @@ class Engine:
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
         self._waiting: dict[str, tuple[Candidate, CandidateRow]] = {}
+        self._told: list[Individual] = []  # of the generation that is open
         self._fitness: dict[str, float] = {}  # by place
 
     @property
@@ -155,35 +156,40 @@ class Engine:
         values: Sequence[float | Sequence[float] | None],
         why: str = "not trained",
     ) -> None:
-        """Say how the last generation did, and select.
+        """Say how candidates of the last generation did; once all of them are told, the survivors are selected.
 
         Args:
-            candidates: of the last `ask`; those of it that are left out were not trained.
+            candidates: of the last `ask`, in any order; those that are left out stay open, to be told later.
             values: to be minimised, one a candidate or one a seed of it; not finite for a training that failed, None
-                for a candidate that was not trained.
+                for a candidate that was not trained and will not be.
             why: what the record says of those that were not trained.
 
         Raises:
-            InputError: as many values as candidates are asked for, and candidates that were asked for; or a `select`
-                of one's own gives something else than rows.
+            InputError: as many values as candidates are asked for, values that are numbers, and candidates that were
+                asked for; or a `select` of one's own gives something else than rows. Nothing is kept then.
         """
+        if isinstance(candidates, Candidate) or not hasattr(values, "__len__"):
+            raise InputError("tell: give a list of candidates, and a list of their results")
         if len(candidates) != len(values):
             raise InputError(f"tell: {len(candidates)} candidates and {len(values)} values; give one a candidate")
         digests = [candidate.digest for candidate in candidates]
         wrong = [c.name for c in candidates if c.digest not in self._waiting or digests.count(c.digest) > 1]
         if wrong:
             raise InputError(f"tell: {wrong[0]}: not among the candidates of the last ask, or told twice")
-        fresh = []
-        for candidate, value in zip(candidates, values, strict=True):
-            if value is not None:
-                self._waiting.pop(candidate.digest)
-                fresh.append(_individual(candidate, value))
-        fresh.sort(key=lambda individual: individual.candidate.number)  # whatever the order of telling
-        untrained = [row for _, row in self._waiting.values()]
-        self._waiting.clear()
+        told = {c.digest: told_values(c, value) for c, value in zip(candidates, values, strict=True)}
+        fresh = [_individual(c, told[c.digest] or ()) for c in candidates if told[c.digest] is not None]
+        untrained = [row for digest, (_, row) in self._waiting.items() if told.get(digest, ()) is None]
+        everything = sorted([*self._told, *fresh], key=lambda i: i.candidate.number)  # whatever the order of telling
+        closed = len(told) == len(self._waiting)
+        survivors = self._selected(everything) if closed else self.population
         if untrained:
             self.record([dataclasses.replace(row, fate="untrained", reason=why) for row in untrained])
-        self._take(fresh)
+        for digest in told:
+            del self._waiting[digest]
+        self._keep(fresh)
+        self.trained.sort(key=lambda i: (i.candidate.generation, i.candidate.number))
+        self._told = [] if closed else everything
+        self.population = survivors
 
     def restore(self, rows: Sequence[CandidateRow], values: Mapping[str, Sequence[float]]) -> None:
         """Go on where an archive ends, without asking and telling again what stands in it.
@@ -209,29 +215,37 @@ class Engine:
                 derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
                 candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
                 found.append(_individual(candidate, values[row.digest]))
-        self._take(found)
+        self._keep(found)
+        self.population = self._selected(found)
         self.proposed = len(rows)
         self.generation = max((row.generation + 1 for row in rows), default=0)
 
-    def _take(self, fresh: list[Individual]) -> None:
-        """Add what was trained, and select."""
+    def _keep(self, fresh: Sequence[Individual]) -> None:
+        """Add what was trained."""
         for individual in fresh:
             self._fitness[_place(individual.candidate)] = individual.fitness
         self.trained += fresh
+
+    def _selected(self, fresh: Sequence[Individual]) -> list[Individual]:
+        """Who survives of the population and those."""
         competitors = [*self.population, *fresh]
-        if competitors:
-            objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
-            chosen = self.select(objectives, self.size)
-            self.population = [competitors[i] for i in _checked(chosen, len(competitors), self.size)]
+        if not competitors:
+            return []
+        objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
+        chosen = self.select(objectives, self.size)
+        return [competitors[i] for i in _checked(chosen, len(competitors), self.size)]
 
     def ranking(self) -> list[Individual]:
-        """Those with a finite fitness, best first."""
+        """Those with a finite fitness, best first; empty where nothing was trained, or nothing well."""
         finite = [individual for individual in self.trained if math.isfinite(individual.fitness)]
         return sorted(finite, key=lambda i: (i.fitness, i.entry.loss.size, i.entry.digest))
 
     def _refuse_waiting(self) -> None:
         if self._waiting:
-            raise InputError("ask: tell the results of the last generation first, nan for trainings that failed")
+            raise InputError(
+                f"ask: {len(self._waiting)} candidates are open; tell the results of the last generation first, nan "
+                "for a training that failed, None for a candidate that was not trained"
+            )
 
     def _draw(self, generation: int, number: int) -> Proposal:
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(generation, number, PROPOSE)))

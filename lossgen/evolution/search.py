@@ -123,11 +123,11 @@ class Search:
         entries = [candidate.entry for candidate in candidates]
         reserve = self.plan.verify_trainings + others
         outcomes = session.train(stage, entries, seeds, self.plan.steps, reserve=reserve, told=told)
-        complete = [candidate for candidate in candidates if len(outcomes[candidate.digest]) == seeds]
+        found = [outcomes[candidate.digest] for candidate in candidates]
         with session.clock.phase("select"):
-            values = [session.values(outcomes[candidate.digest]) for candidate in complete]
-            self.engine.tell(complete, values, "the run was stopped" if session.stopping else "the time was up")
-        return len(complete)
+            values = [session.values(each) if len(each) == seeds else None for each in found]
+            self.engine.tell(candidates, values, "the run was stopped" if session.stopping else "the time was up")
+        return len(values) - values.count(None)
 
     def _polish(self) -> None:
         """Tune the constants of the best loss by CMA-ES; what comes of it competes with all the others."""

@@ -51,6 +51,35 @@ def test_the_order_of_telling_changes_nothing() -> None:
     assert {i.entry.digest for i in one.population} == {i.entry.digest for i in other.population}
 
 
+def test_a_generation_may_be_told_in_parts() -> None:
+    whole, parts = engine(), engine()
+    for _ in range(3):
+        asked = whole.ask()
+        whole.tell(asked, [value(c) if i else None for i, c in enumerate(asked)])
+        open_ = parts.ask()
+        for i in (3, 1, 4, 0):
+            parts.tell([open_[i]], [value(open_[i]) if i else None])
+        assert open_[3].digest in {i.entry.digest for i in parts.trained}
+        with pytest.raises(InputError, match="ask: 1 candidates are open"):
+            parts.ask()
+        with pytest.raises(InputError, match="told twice"):
+            parts.tell([open_[0]], [1.0])
+        parts.tell([open_[2]], [value(open_[2])])
+    for one, other in ((whole.trained, parts.trained), (whole.population, parts.population)):
+        assert [i.entry.digest for i in one] == [i.entry.digest for i in other]
+
+
+@pytest.mark.parametrize("bad", ["a", {"fid": 1}, True, np.bool_(True), [], [None], [1.0, "b"], [[1.0]], 1j, object()])
+def test_a_bad_result_is_refused_and_nothing_is_kept(bad: object) -> None:
+    found = engine()
+    candidates = found.ask(2)
+    with pytest.raises(InputError, match=rf"^tell: {candidates[1].name}: .* is no result; give a number .*$"):
+        found.tell(candidates, [1.0, bad])  # type: ignore[list-item]
+    assert found.trained == found.population == []
+    found.tell(candidates, [np.float32(1.0), np.array([1.0, 2.0])])  # type: ignore[list-item]
+    assert [i.fitness for i in found.trained] == [1.0, 1.5]
+
+
 def test_the_fittest_survives_and_leads_the_ranking() -> None:
     found = engine()
     search(found)
@@ -76,14 +105,14 @@ def test_all_that_is_proposed_is_recorded_with_its_fate() -> None:
     candidates = found.ask()
     assert len(rows) == found.proposed > 5
     assert sum(row.fate == "trained" for row in rows.values()) == 5
-    found.tell(candidates[:2], [1.0, None])
+    found.tell(candidates, [1.0, *[None] * 4])
     fates = [
         row.fate for row in rows.values() if row.digest in {c.digest for c in candidates} and row.fate != "duplicate"
     ]
     assert sorted(fates) == ["trained"] + 4 * ["untrained"]
     assert {row.reason for row in rows.values() if row.fate == "untrained"} == {"not trained"}
     assert len(found.trained) == 1
-    found.tell(found.ask(2)[:1], [1.0], why="the run was stopped")
+    found.tell(found.ask(2), [1.0, None], why="the run was stopped")
     assert [row.reason for row in rows.values() if row.generation == 1][-1] == "the run was stopped"
 
 
@@ -178,10 +207,14 @@ def _two(found: Engine) -> Derivation:
 @pytest.mark.parametrize(
     ("tell", "says"),
     [
+        (lambda e, c: e.tell(c[0], 1.0), "give a list of candidates, and a list of their results"),
         (lambda e, c: e.tell(c, [1.0]), "2 candidates and 1 values"),
         (lambda e, c: e.tell([*c[:1], *c[:1]], [1.0, 1.0]), "or told twice"),
         (lambda e, c: e.tell([*c, *engine().ask(3)[2:]], [1.0] * 3), "not among the candidates of the last ask"),
-        (lambda e, c: e.ask(), "tell the results of the last generation first"),
+        (
+            lambda e, c: e.ask(),
+            "2 candidates are open; tell the results .* first, .* None for a candidate that was not",
+        ),
     ],
 )
 def test_misuse_is_said_in_one_line(tell, says: str) -> None:  # type: ignore[no-untyped-def]
