@@ -120,7 +120,8 @@ def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
     if verdict.smallest_p is not None and verdict.smallest_p >= SIGNIFICANT:
         lines.append(few_seeds(verdict.smallest_p))
     if found < 100:
-        lines.append(f"{found} losses were trained in the search: a sample of the space rather than a search of it.")
+        losses = f"{found} loss{'es' * (found != 1)}"
+        lines.append(f"{losses} trained in the search: a sample of the space rather than a search of it.")
     return lines
 
 
