@@ -30,7 +30,10 @@ NEW: dict[str, Any] = {
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for them; else RUN/asked/<number>.")
 @click.option("--again", is_flag=True, help="Write those whose results have not been told, and no new ones.")
 @click.option("--verify", is_flag=True, help="Write the best loss and the baselines, for fresh seeds.")
-@click.option("--verify-seeds", type=click.IntRange(min=2), help=f"Seeds of that. [default: {settings.VERIFY_SEEDS}]")
+@click.option(
+    "--verify-seeds", type=click.IntRange(min=2),
+    help=f"Seeds of that, no fewer than before. [default: as before; at first {settings.VERIFY_SEEDS}]",
+)  # fmt: skip
 @click.option("--metric", metavar="NAME", help="New run: what you tell; minimised, unless NAME:max. [default: fitness]")
 @click.option("--space", help=f"New run: search space, a name or a .lark file. [default: {settings.SPACE}]")
 @click.option("--seed", type=click.IntRange(min=0), help=f"New run: its seed. [default: {settings.SEED}]")

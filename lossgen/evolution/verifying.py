@@ -61,16 +61,23 @@ def ask_verification(run: Run, seeds: int | None, listener: Listener, out: Path 
     Seeds that were told of before, for instance of the baselines, are not asked for again.
 
     Args:
-        seeds: of each loss; None as the run has it.
+        seeds: of each loss, no fewer than before; None as before, at first as the run has it.
         listener: is told what is passed over, and why.
         out: folder; by default a new one in the run's.
 
     Raises:
-        InputError: nothing has trained well, or the best has been verified; or as for `asking.ask`.
+        InputError: nothing has trained well, the best has been verified, or on more seeds; or as for `asking.ask`.
     """
     check_run(run)
     if run.archive.meta(UNWRITTEN):
         return ask_again(run, out)
+    before = max((record["seeds"] for record in run.archive.meta(VERIFICATIONS, [])), default=0)
+    seeds = seeds or before or run.config.verify_seeds
+    if seeds < before:
+        raise InputError(
+            f"--verify-seeds {seeds}: run {run.path} was verified on {before} seeds before; give that many or more, "
+            "or leave it out"
+        )
     ranking = engine_of(run).ranking()
     if not ranking:
         raise InputError(f"run {run.path}: no loss is known to train well; tell results before --verify")
@@ -79,11 +86,14 @@ def ask_verification(run: Run, seeds: int | None, listener: Listener, out: Path 
     if not champion:
         raise InputError(f"run {run.path}: all that was found trains as a baseline does; ask for more losses first")
     contestants = [*champion, *(Contestant(entry, "baseline") for entry in baselines)]
-    record = record_of(contestants, seeds or run.config.verify_seeds)
+    record = record_of(contestants, seeds)
     known = state_of(run).outcomes
-    missing = [t for c in contestants for t in fresh(c, record["seeds"]) if t not in known]
+    missing = [t for c in contestants for t in fresh(c, seeds) if t not in known]
     if not missing:
-        raise InputError(f"run {run.path}: its best loss is verified; ask for more losses, or see `lossgen show`")
+        raise InputError(
+            f"run {run.path}: its best loss is verified on {seeds} seeds; ask for more losses, or for more seeds "
+            "with --verify-seeds, or see `lossgen show`"
+        )
     entries = {("verify", contestant.entry.digest): contestant.entry for contestant in contestants}
     return hand_out(run, missing, entries, out, verification=record)
 
@@ -103,11 +113,14 @@ def conclude(run: Run) -> Verified | None:
     if not records:
         return None
     contestants, known = contestants_of(records[-1]), state_of(run).outcomes
-    trainings = {c.entry.digest: fresh(c, records[-1]["seeds"]) for c in contestants}
+    seeds = records[-1]["seeds"]
+    while all(fresh(c, seeds + 1)[-1] in known for c in contestants):
+        seeds += 1  # every seed that all were told on counts, whoever it was asked for
+    trainings = {c.entry.digest: fresh(c, seeds) for c in contestants}
     if any(training not in known for each in trainings.values() for training in each):
         return None
     outcomes = {digest: [known[training] for training in each] for digest, each in trainings.items()}
-    comparison = summarise_outcomes(*objective_of(run), contestants, outcomes, records[-1]["seeds"], steps=0)
+    comparison = summarise_outcomes(*objective_of(run), contestants, outcomes, seeds, steps=0)
     champion = comparison.of("champion")[0]
     verdict = judge(comparison, champion, comparison.best("baseline"))
     with run.archive.together():

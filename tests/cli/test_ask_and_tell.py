@@ -106,8 +106,17 @@ def test_a_search_by_hand_from_the_first_ask_to_the_verdict(call: Call, tmp_path
     code, _, err = call(*verify, "--verify-seeds", "3")
     assert (code, err.count("\n")) == (2, 1)
     assert "its best loss is verified" in err
-    (tell,) = next_commands(call(*verify)[1])  # three seeds more of each
+    assert "its best loss is verified on 3 seeds" in call(*verify)[2], "as many as before"
+    code, _, err = call(*verify, "--verify-seeds", "2")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was verified on 3 seeds before; give that many or more" in err
+    (tell,) = next_commands(call(*verify, "--verify-seeds", "6")[1])  # three seeds more of each
     assert {row["seed"] for row in fill(Path(tell[2]), by_name)} == {"1003", "1004", "1005"}
+    assert "over 6 and 6 fresh seeds" in call(*tell)[1]
+    with open_run(Path("runs/mine")) as run:  # as a smaller verification was asked for once
+        records = run.archive.meta("verifications")
+        run.archive.set_meta("verifications", [*records, {**records[-1], "seeds": 2}])
+    assert "over 6 and 6 fresh seeds" in call(*tell)[1], "every seed told for all counts"
     code, _, err = call("evolve", "--resume", "mine")
     assert code == 2
     assert "go on with: lossgen ask runs/mine" in err
