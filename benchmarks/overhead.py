@@ -2,9 +2,10 @@
 
     python benchmarks/overhead.py [--workers 2] [--run FOLDER] [--out benchmarks/results/overhead.json] [-- FLAGS]
 
-Runs `lossgen evolve` in a temporary folder, without flags unless some are given, or takes a finished run that nobody has
-disturbed, and reads from it where its time went: the engine's own phases as parts of the wall time, workers that had nothing to train while others did, the time
-that was said to be left after the first tenth of the trainings against what it took. About 9 minutes on 2 cores.
+Runs `lossgen evolve` in a temporary folder, without flags unless some are given, or takes a finished run that nobody
+has disturbed, and reads from it where its time went: the engine's own phases as parts of the wall time, workers that
+had nothing to train while others did, the time that was said to be left after the first tenth of the trainings against
+what it took. About 9 minutes on 2 cores.
 """
 
 import json
@@ -39,6 +40,8 @@ def main(workers: int, run: Path | None, out: Path, flags: tuple[str, ...]) -> N
             forecast: dict[str, float] = archive.meta("forecast")
             waterfall = archive.waterfall()
             trainings = [outcome.seconds for _, _, outcome in archive.outcomes()]
+    if not forecast:
+        raise SystemExit(f"error: run {path}: keeps no forecast; it was not trained from its beginning to its end")
     total = sum(seconds.values())
     for phase, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         print(f"{phase:<12} {spent:8.2f} s  {spent / total:6.2%}{'' if phase in TRAINING else '  engine'}")
