@@ -9,7 +9,7 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def test_losses_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
 
     def make() -> None:
         losses = ["bce", "y_pred + y_real"]
-        made.append(lossgen.compare(losses, Toy, seeds=2, steps=10, workers=1, out="compared", quiet=True))
+        made.append(lossgen.compare(losses, runner=Toy, seeds=2, steps=10, workers=1, out="compared", quiet=True))
 
     thread = threading.Thread(target=make)  # where nothing can be done about Ctrl-C
     thread.start()
@@ -301,8 +301,25 @@ def test_mistakes_are_said_in_one_line(arguments: dict[str, Any], says: str) -> 
     assert not Path("wrong").exists()
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            lambda: lossgen.compare("hinge", "bce", seeds=2),
+            r"compare: 'bce' has no name; .*compare\(\['hinge', 'bce'\]",
+        ),
+        (lambda: lossgen.evolve("ganetic", "ring", "blobs", 8), "evolve: 8 has no name; name all after space, runner"),
+    ],
+)
+def test_what_has_no_name_is_refused(call: Callable[[], Run], says: str) -> None:
+    with pytest.raises(lossgen.InputError, match=says):
+        call()
+
+
 def test_a_call_in_the_file_of_its_runner_is_refused(folder: Path) -> None:
-    (folder / "mine.py").write_text(Path(TOY).read_text() + "\nimport lossgen\n\nlossgen.compare(['bce'], 'mine.py')\n")
+    (folder / "mine.py").write_text(
+        Path(TOY).read_text() + "\nimport lossgen\n\nlossgen.compare('bce', runner='mine.py')\n"
+    )
     with pytest.raises(lossgen.InputError, match='put it under `if __name__ == "__main__":`'):
         runpy.run_path("mine.py")
 

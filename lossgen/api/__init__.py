@@ -1,11 +1,12 @@
 """lossgen from Python: evolve and compare, as the commands of these names, and a look at what they found."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from lossgen import settings
 from lossgen.api.run import Run
@@ -25,8 +26,25 @@ __all__ = ["Run", "compare", "evolve", "open_run"]
 
 Time = float | str
 """Seconds, or as text: "90s", "15m", "2h"."""
+P = ParamSpec("P")
 
 
+def _by_name(most: int, hint: str) -> Callable[[Callable[P, Run]], Callable[P, Run]]:
+    """Say in a line of one's own that a call has more than so many arguments without names."""
+
+    def decorated(function: Callable[P, Run]) -> Callable[P, Run]:
+        @functools.wraps(function)
+        def call(*args: P.args, **options: P.kwargs) -> Run:
+            if len(args) > most:
+                raise InputError(f"{function.__name__}: {' '.join(repr(args[most]).split()):.60} has no name; {hint}")
+            return function(*args, **options)
+
+        return call
+
+    return decorated
+
+
+@_by_name(3, "name all after space, runner and data: evolve('ganetic', 'ring', population=8)")
 def evolve(
     space: str | Path = settings.SPACE,
     runner: str | Path | type = settings.RUNNER,
@@ -97,11 +115,12 @@ def evolve(
     return _run("evolve", evolve, {**locals()})
 
 
+@_by_name(1, "give losses as a list, and all else by name: compare(['hinge', 'bce'], runner='ring')")
 def compare(
     losses: str | Path | Sequence[str | Path] = (),
+    *,
     runner: str | Path | type = settings.RUNNER,
     data: str | Path = settings.DATA,
-    *,
     seeds: int = settings.COMPARE_SEEDS,
     steps: int | None = None,
     trust: bool = False,
@@ -129,7 +148,8 @@ def compare(
             print(result.name, result.summary)
 
     Args:
-        losses: each a name of the zoo, a .loss or emitted .py file, or an expression; "zoo" for all of the zoo.
+        losses: one, or a list; each a name of the zoo, a .loss or emitted .py file, or an expression; "zoo"
+            for all of the zoo.
 
     Everything else is as `evolve` has it.
     """

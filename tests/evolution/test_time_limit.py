@@ -18,7 +18,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_comparison_goes_on_as_it_advises(capsys: pytest.CaptureFixture[str]) -> None:
-    run = lossgen.compare(["bce", "lsgan"], Toy, seeds=4, steps=10, time_limit="1s", workers=1, out="run", pause=0.2)
+    run = lossgen.compare(
+        ["bce", "lsgan"], runner=Toy, seeds=4, steps=10, time_limit="1s", workers=1, out="run", pause=0.2
+    )
     (advice,) = re.findall(r"go on with: lossgen compare --resume run (.*)\n", capsys.readouterr().out)
     assert not run.finished and len(run.outcomes) < 8
     before = run.outcomes
