@@ -69,7 +69,7 @@ def ask(
     if verify_seeds and not verify:
         raise InputError("--verify-seeds: belongs to --verify")
     with _open(run, given, may_create=not (again or verify)) as (opened, created):
-        before = state_of(opened).open
+        before = set(state_of(opened).open)
         if verify:
             handout = ask_verification(opened, verify_seeds, PlainView(console_for()), out)
         elif again:
@@ -78,7 +78,7 @@ def ask(
             handout = asking.ask(opened, count, out)
         if created:
             click.echo(_created(opened))
-        _say(opened, handout, len(before) if handout.trainings != before else 0)
+        _say(opened, handout, len(before.difference(handout.trainings)))
 
 
 @click.command(context_settings=SETTINGS)
@@ -107,7 +107,7 @@ def tell(run: str, table: Path, replace: bool) -> None:
             said += f"; replaced {told.replaced} that had been told otherwise"
         if told.known:
             said += f"; {told.known} stood already" + ", and nothing changes" * (not told.new and not told.replaced)
-        click.echo(said + (f"; {told.blank} not told yet." if told.blank else "."))
+        click.echo(f"{said}.")
         still = state_of(opened).open
         if told.verified and not any(training.stage == "verify" for training in still):
             _conclude(opened)
@@ -223,6 +223,7 @@ def _say(run: "Run", handout: "Handout", before: int) -> None:
 
 def _conclude(run: "Run") -> None:
     """Print the verification, and write what a search ends with."""
+    from lossgen.evolution.asked import engine_of
     from lossgen.evolution.discover import Discovery
     from lossgen.evolution.events import Plan
     from lossgen.evolution.verifying import conclude
@@ -237,7 +238,7 @@ def _conclude(run: "Run") -> None:
     (champion,) = comparison.of("champion")
     console = console_for()
     console.print(comparison_table(comparison, "trained elsewhere"), highlight=False)
-    for line in verdict_lines(verified.verdict, run.archive.waterfall().get("trained", 0)):
+    for line in verdict_lines(verified.verdict, len(engine_of(run).trained)):
         click.echo(line)
     plan = Plan(0, 0, 0, 0, None, 0, None, 1, comparison.direction == "min", [])
     for path in write_discovery(run, Discovery(comparison, champion, verified.verdict, None, plan)):

@@ -31,6 +31,8 @@ COLUMNS = ("loss", "file", "seed", "status")
 """Columns of the table before the metric's."""
 FIRST_FRESH = 1000
 """The first seed of a verification: nothing was chosen on those from here on."""
+TOLD_STEPS = 0
+"""Steps of what was told, in the archive: how many there were is not known."""
 ROUNDS, UNWRITTEN, VERIFICATIONS = "rounds", "unwritten", "verifications"
 """In the archive: number of asks, what the last one has chosen until it is written, and contestants by verification."""
 

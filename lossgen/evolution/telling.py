@@ -14,15 +14,13 @@ from pathlib import Path
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
-from lossgen.evolution.asked import FIRST_FRESH, Training, check_run, engine_of, objective_of, state_of
+from lossgen.evolution.asked import FIRST_FRESH, TOLD_STEPS, Training, check_run, engine_of, objective_of, state_of
 from lossgen.evolution.hall_of_fame import HallOfFame
 from lossgen.evolution.run import Run
 from lossgen.runner import Outcome, Status
 
 MOST_BYTES = 2**24
 SEPARATORS = ",;\t"
-TOLD_STEPS = 0
-"""Steps of what was told, in the archive: how many there were is not known."""
 SAME = 1e-12
 """Relative difference of two values that are the same: a spreadsheet keeps 15 digits."""
 FAILED: dict[str, Status] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.asked import ROUNDS, engine_of, objective_of, state_of
+from lossgen.evolution.asked import ROUNDS, TOLD_STEPS, engine_of, objective_of, state_of
 from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.compare import (
     SIGNIFICANT,
@@ -197,10 +197,12 @@ def run_lines(root: Path) -> list[str]:
 
 def _state(run: Run) -> str:
     result = run.archive.meta("result")
-    trained = len(run.archive.outcomes())
+    outcomes = run.archive.outcomes()
+    trained = len(outcomes)
     if run.archive.meta(ROUNDS):
-        still = state_of(run).open
-        return f"{trained} trainings told, " + (f"{len(still)} open" if still else "none open")
+        still, told = state_of(run).open, sum(key.steps == TOLD_STEPS for key, _, _ in outcomes)
+        own = f"{trained - told} trainings of its own, {told}" if run.config.kind == "evolve" else f"{told} trainings"
+        return f"{own} told, " + (f"{len(still)} open" if still else "none open")
     if not run.archive.meta("finished", False):
         return f"unfinished, {trained} trainings kept"
     verdict = (result or {}).get("verdict")
@@ -231,7 +233,8 @@ def show_lines(run: Run) -> list[str]:
     lines = [f"{run.path}: {run.config.kind}, {_state(run)}"]
     waterfall = run.archive.waterfall()
     if waterfall["proposed"]:
-        lines.append(f"candidates: {waterfall_text(waterfall)}")
+        asked = "trained or " * (run.config.kind == "evolve") + "asked for"
+        lines.append(f"candidates: {waterfall_text(waterfall, asked if run.archive.meta(ROUNDS) else 'trained')}")
     lines += audit_lines(audit_of(run.archive))
     result = run.archive.meta("result")
     if result and result.get("interim"):

@@ -60,18 +60,23 @@ def test_a_search_by_hand_from_the_first_ask_to_the_verdict(call: Call, tmp_path
         assert code == 0, err
     assert (tmp_path / "runs/mine/hall_of_fame.csv").read_text().startswith("size,fid,")
     assert "6 trainings told" not in call("show", "mine")[1]
-    assert "mine: ask, 12 trainings told, 6 open" in call("show", "mine")[1]
+    shown = call("show", "mine")[1]
+    assert "mine: ask, 12 trainings told, 6 open" in shown
+    assert shown.splitlines()[1].endswith("9 asked for"), "the last three have not been trained"
 
     code, out, err = call(*verify, "--verify-seeds", "3", "--out", "last")
     assert code == 0, err
     assert "6 more trainings were asked for before and are open" in out
+    again = call(*verify, "--verify-seeds", "3", "--out", "once more")[1]
+    assert "6 more trainings were asked for before and are open" in again, "those written now are not more"
     (tell,) = next_commands(out)
     rows = fill(Path(tell[2]), lambda row: "" if row["loss"] == "BCE" else by_name(row))
     assert [row["loss"] for row in rows[3::3]] == ["BCE", "LSGAN", "Hinge", "GANetic"]
     assert {row["seed"] for row in rows} == {"1000", "1001", "1002"}
     code, out, _ = call(*tell)
     assert code == 0
-    assert "3 not told yet." in out
+    assert "Open: 9 trainings of 4 losses, 3 of them to verify." in out
+    assert "yet" not in out, "what is open is said once"
     assert "better" not in out  # no verdict on half of a verification
     fill(Path(tell[2]), by_name)
     code, out, err = call(*tell)
@@ -167,7 +172,10 @@ def test_a_finished_search_is_gone_on_with(call: Call, evolved: Path, tmp_path: 
     assert rows[: len(before)] == before
     parents = {parent for row in rows[len(before) :] for parent in row.parents}
     assert parents & {row.digest for row in before}
-    assert "evolve, " in call("show", run)[1]
+    with open_run(run) as opened:
+        own = len(opened.archive.outcomes()) - 6
+    assert f"evolve, {own} trainings of its own, 6 told, none open" in call("show", run)[1]
+    assert "trained or asked for" in call("show", run)[1]
     assert "Best of " in call("show", run)[1]
     code, _, err = call("evolve", "--resume", run)
     assert code == 2
