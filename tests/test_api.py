@@ -279,6 +279,10 @@ class Toyish:
         ({"workers": 0}, "workers 0"),
         ({"time_limit": "soon"}, "--time-limit: 'soon' is not a length of time"),
         ({"callbacks": [lossgen.Listener]}, "is no Listener"),
+        ({"callbacks": lossgen.Listener()}, r"is no list; give .*callbacks=\[Mine\(\)\]"),
+        ({"callbacks": lossgen.Listener}, "is no list"),
+        ({"select": 3}, "select: 3 is no function"),
+        ({"vary": "point"}, "vary: 'point' is no function"),
         ({"seed_losses": "bce"}, "give a list"),
         ({"resume": "gone"}, "run gone: not found"),
         (

@@ -3,7 +3,7 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -173,10 +173,10 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
     show = None if values.pop("quiet") else _view
     options = {name: _plain(value) for name, value in values.pop("options").items()}
     functions = {name: values.pop(name, None) for name in ("select", "vary")}
-    callbacks = values.pop("callbacks")
-    for callback in callbacks:
-        if not isinstance(callback, Listener):
-            raise InputError(f"callbacks: {callback!r} is no Listener; subclass lossgen.Listener, and give an object")
+    for name, replaced in functions.items():
+        if not (replaced is None or callable(replaced)):
+            raise InputError(f"{name}: {replaced!r} is no function; leave it out for the usual {name}")
+    callbacks = _listeners(values.pop("callbacks"))
     if isinstance(values.get("seed_losses"), str | Path):
         raise InputError("seed_losses: give a list of losses")
     if isinstance(values.get("losses"), str | Path):
@@ -194,6 +194,17 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
     asked = Asked(kind, values | options, given, callbacks, functions["select"], functions["vary"])
     path, _ = carry_out(asked, show, lambda warning: _view().say(warning) if show else None)
     return Run(path)
+
+
+def _listeners(callbacks: object) -> list[Listener]:
+    """What is to hear of a run, if that is what was given."""
+    if not isinstance(callbacks, Iterable):
+        raise InputError(f"callbacks: {callbacks!r} is no list; give a list of Listeners: callbacks=[Mine()]")
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Listener):
+            raise InputError(f"callbacks: {callback!r} is no Listener; subclass lossgen.Listener, and give an object")
+    return found
 
 
 def _view() -> "PlainView":

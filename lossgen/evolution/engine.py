@@ -252,7 +252,7 @@ class Engine:
         if not self.population or rng.random() < FRESH_RATE:
             return random_individual(self.space, rng), "fresh", ()
         a, b = (self.population[tournament(len(self.population), rng)] for _ in range(2))
-        child, how = self.vary(self.space, a.derivation, b.derivation, rng)
+        child, how = _varied(self.vary(self.space, a.derivation, b.derivation, rng))
         parents = {"crossover": (a.entry.digest, b.entry.digest), "fresh": ()}.get(how, (a.entry.digest,))
         return child, how, parents
 
@@ -285,6 +285,16 @@ def _checked(chosen: Sequence[int], rows: int, count: int) -> list[int]:
             f"select: gave {' '.join(repr(chosen).split()):.60}; give {wanted} different indices, of 0 to {rows - 1}"
         )
     return found
+
+
+def _varied(made: object) -> tuple[Derivation, str]:
+    """What a variation has made, if it is a child and how it came."""
+    match made:
+        case (Derivation() as child, str() as how):
+            return child, how
+    raise InputError(
+        f'vary: gave {" ".join(repr(made).split()):.60}; give a Derivation and how it came: return child, "mutated"'
+    )
 
 
 def _place(candidate: Candidate) -> str:

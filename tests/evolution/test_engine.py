@@ -185,6 +185,16 @@ def test_a_selection_that_is_none_is_refused(chosen: list[int]) -> None:
         found.tell(candidates, [1.0] * 5)
 
 
+@pytest.mark.parametrize("made", [None, 3, ("child", "mine"), "ab"])
+def test_a_variation_that_makes_no_child_is_refused(made: object) -> None:
+    found = engine(vary=lambda space, a, b, rng: made)
+    found.tell(candidates := found.ask(), [value(c) for c in candidates])
+    with pytest.raises(
+        InputError, match=r"^vary: gave .*; give a Derivation and how it came: return child, \"mutated\"$"
+    ):
+        found.ask()
+
+
 def test_losses_of_a_batch_share_what_lowering_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
     lowered: list[str] = []
     whole = lower._lower_node
