@@ -133,6 +133,8 @@ def test_a_run_holds_what_its_files_hold(found: Run) -> None:
         rows = [(int(r["size"]), float(r["distance"]), r["front"], r["name"], r["loss"]) for r in csv.DictReader(file)]
     hall = found.hall_of_fame
     assert [(row.size, row.value, "yes" if row.front else "no", row.name, row.loss) for row in hall] == rows
+    for row in hall:
+        assert repr(row).startswith(f"<HallRow size {row.size}: ") and row.name in repr(row) and "loss" not in repr(row)
     assert {row.digest for row in hall} <= {row.digest for row in found.candidates if row.fate == "trained"}
     assert {key.stage for key, _, _ in found.outcomes} == {"search", "interim", "verify"}
     assert found.reproducible and found.audit is None

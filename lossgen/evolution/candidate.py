@@ -1,14 +1,18 @@
 """What the engine hands out, and what it makes of the results."""
 
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lossgen.errors import InputError
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.space import Derivation
 from lossgen.language.loss import Loss
+from lossgen.language.printer import formula
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,6 +60,9 @@ class Candidate:
 
         return load_source(self.source)
 
+    def __repr__(self) -> str:
+        return f"<Candidate {self.name}: {formula(self.loss)}; generation {self.generation}, {self.origin}>"
+
 
 @dataclass(frozen=True)
 class Individual:
@@ -78,6 +85,14 @@ class Individual:
     @property
     def derivation(self) -> Derivation:
         return self.candidate.derivation
+
+    @classmethod
+    def of(cls, candidate: Candidate, values: Sequence[float]) -> "Individual":
+        """From its values, one a seed; without any, or with one that is not finite, its training failed."""
+        if not values or not all(map(math.isfinite, values)):
+            return cls(candidate, math.inf, 0.0)
+        each = np.asarray(values, float)
+        return cls(candidate, float(each.mean()), float(each.std(ddof=1)) if len(each) > 1 else 0.0)
 
 
 def told_values(candidate: Candidate, value: object) -> list[float] | None:

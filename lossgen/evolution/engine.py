@@ -177,7 +177,7 @@ class Engine:
         if wrong:
             raise InputError(f"tell: {wrong[0]}: not among the candidates of the last ask, or told twice")
         told = {c.digest: told_values(c, value) for c, value in zip(candidates, values, strict=True)}
-        fresh = [_individual(c, told[c.digest] or ()) for c in candidates if told[c.digest] is not None]
+        fresh = [Individual.of(c, told[c.digest] or ()) for c in candidates if told[c.digest] is not None]
         untrained = [row for digest, (_, row) in self._waiting.items() if told.get(digest, ()) is None]
         everything = sorted([*self._told, *fresh], key=lambda i: i.candidate.number)  # whatever the order of telling
         closed = len(told) == len(self._waiting)
@@ -214,7 +214,7 @@ class Engine:
                 loss = parse_loss(row.loss)
                 derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
                 candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
-                found.append(_individual(candidate, values[row.digest]))
+                found.append(Individual.of(candidate, values[row.digest]))
         self._keep(found)
         self.population = self._selected(found)
         self.proposed = len(rows)
@@ -299,10 +299,3 @@ def _varied(made: object) -> tuple[Derivation, str]:
 
 def _place(candidate: Candidate) -> str:
     return f"{candidate.generation}.{candidate.number}"
-
-
-def _individual(candidate: Candidate, value: float | Sequence[float]) -> Individual:
-    each = np.atleast_1d(np.asarray(value, float))
-    sound = len(each) > 0 and bool(np.isfinite(each).all())
-    spread = float(each.std(ddof=1)) if sound and len(each) > 1 else 0.0
-    return Individual(candidate, float(each.mean()) if sound else math.inf, spread)

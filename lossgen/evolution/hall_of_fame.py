@@ -47,6 +47,10 @@ class HallRow:
     loss: str
     digest: str
 
+    def __repr__(self) -> str:
+        spread = "" if self.spread is None else f" ± {self.spread:.2g}"
+        return f"<HallRow size {self.size}: {self.value:.6g}{spread}, {self.name}: {self.loss}>"
+
 
 class Ranked(Protocol):
     """What is asked of a loss; a `Candidate` knows it."""

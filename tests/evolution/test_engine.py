@@ -15,6 +15,7 @@ from lossgen.evolution.space import Derivation
 from lossgen.language import lower
 from lossgen.language.expression import Expression
 from lossgen.language.parser import parse_loss
+from lossgen.language.printer import formula
 
 
 def fine(entries: Sequence[Entry]) -> dict[str, str]:
@@ -78,6 +79,16 @@ def test_a_bad_result_is_refused_and_nothing_is_kept(bad: object) -> None:
     assert found.trained == found.population == []
     found.tell(candidates, [np.float32(1.0), np.array([1.0, 2.0])])  # type: ignore[list-item]
     assert [i.fitness for i in found.trained] == [1.0, 1.5]
+
+
+def test_a_candidate_is_shown_on_one_short_line() -> None:
+    found = engine()
+    (candidate,) = found.ask(1)
+    text = repr(candidate)
+    assert text == f"<Candidate {candidate.name}: {formula(candidate.loss)}; generation 0, fresh>"
+    assert "class" not in text and "\n" not in text
+    found.tell([candidate], [0.5])
+    assert text in repr(found.ranking())
 
 
 def test_the_fittest_survives_and_leads_the_ranking() -> None:
