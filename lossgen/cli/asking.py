@@ -85,12 +85,15 @@ def ask(
 @click.argument("run", metavar="RUN")
 @click.argument("table", type=click.Path(path_type=Path), metavar="results.csv")
 @click.option("--replace", is_flag=True, help="Let values that differ replace what was told before.")
-def tell(run: str, table: Path, replace: bool) -> None:
+@click.option(
+    "--generated", type=click.Path(path_type=Path), default=settings.GENERATED, help="Folder that found losses go to."
+)
+def tell(run: str, table: Path, replace: bool, generated: Path) -> None:
     """Tell a run how trainings came out: the table that `lossgen ask` wrote, filled in.
 
     A cell that is left empty stays open. A training that failed is told as failed. What has been told before may stand
     in the table again; where it was wrong, --replace corrects it. When all of a verification is told, the comparison is
-    printed and kept.
+    printed and kept, and the module of the best written.
     """
     from lossgen.evolution import telling
     from lossgen.evolution.asked import engine_of, state_of
@@ -110,7 +113,7 @@ def tell(run: str, table: Path, replace: bool) -> None:
         click.echo(f"{said}.")
         still = state_of(opened).open
         if told.verified and not any(training.stage == "verify" for training in still):
-            _conclude(opened)
+            _conclude(opened, generated)
         best, found = best_line(opened), len(engine_of(opened).ranking())
         if best:
             click.echo(best[0])
@@ -221,17 +224,18 @@ def _say(run: "Run", handout: "Handout", before: int) -> None:
     click.echo(f"  lossgen tell {shlex.quote(str(run.path))} {shlex.quote(str(handout.table))}")
 
 
-def _conclude(run: "Run") -> None:
+def _conclude(run: "Run", generated: Path) -> None:
     """Print the verification, and write what a search ends with."""
     from lossgen.evolution.asked import engine_of
     from lossgen.evolution.discover import Discovery
     from lossgen.evolution.events import Plan
     from lossgen.evolution.verifying import conclude
+    from lossgen.language.printer import formula
     from lossgen.report.live import console_for
     from lossgen.report.summary import write_discovery
     from lossgen.report.tables import comparison_table, verdict_lines
 
-    verified = conclude(run)
+    verified = conclude(run, generated)
     if verified is None:
         return
     comparison = verified.comparison
@@ -241,5 +245,9 @@ def _conclude(run: "Run") -> None:
     for line in verdict_lines(verified.verdict, len(engine_of(run).trained)):
         click.echo(line)
     plan = Plan(0, 0, 0, 0, None, 0, None, 1, comparison.direction == "min", [])
-    for path in write_discovery(run, Discovery(comparison, champion, verified.verdict, None, plan)):
+    for path in write_discovery(run, Discovery(comparison, champion, verified.verdict, verified.file, plan)):
         click.echo(f"  {path}")
+    click.echo(f"Champion: {formula(verified.champion.loss)}")
+    if verified.champion.digest not in {individual.entry.digest for individual in engine_of(run).trained}:
+        click.echo(f"{champion.name} is the best loss that was found, simplified, and so has another name.")
+    click.echo(f"  {verified.file}")

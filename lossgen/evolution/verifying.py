@@ -23,6 +23,7 @@ from lossgen.evolution.asking import Handout, ask_again, hand_out
 from lossgen.evolution.compare import Comparison, Contestant, Verdict, judge, summarise_outcomes
 from lossgen.evolution.comparing import result_record
 from lossgen.evolution.config import BASELINES
+from lossgen.evolution.discover import write_found
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.finalists import choose_finalists
@@ -100,15 +101,23 @@ def ask_verification(run: Run, seeds: int | None, listener: Listener, out: Path 
 
 @dataclass(frozen=True)
 class Verified:
-    """What the last verification came to."""
+    """What the last verification came to; `file` is the champion's module."""
 
     champion: Entry
     comparison: Comparison
     verdict: Verdict | None
+    file: Path
 
 
-def conclude(run: Run) -> Verified | None:
-    """The last verification, kept as the run's result; None where there is none, or some of it is open."""
+def conclude(run: Run, generated: Path) -> Verified | None:
+    """The last verification, kept as the run's result; None where there is none, or some of it is open.
+
+    Args:
+        generated: folder that the champion's module is written to.
+
+    Raises:
+        InputError: it cannot be written; all else is kept.
+    """
     records = run.archive.meta(VERIFICATIONS, [])
     if not records:
         return None
@@ -126,4 +135,11 @@ def conclude(run: Run) -> Verified | None:
     with run.archive.together():
         run.archive.set_meta("result", result_record(comparison, verdict))
         run.archive.set_meta("finished", True)
-    return Verified(contestants[0].entry, comparison, verdict)
+    try:
+        file = write_found(contestants[0].entry, generated)
+    except InputError:
+        raise InputError(
+            f"--generated {generated}: cannot be written; what was told is kept, tell it again with another --generated"
+        ) from None
+    run.archive.set_meta("champion_file", str(file.absolute()))
+    return Verified(contestants[0].entry, comparison, verdict, file)

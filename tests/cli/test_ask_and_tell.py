@@ -86,6 +86,13 @@ def test_a_search_by_hand_from_the_first_ask_to_the_verdict(call: Call, tmp_path
     assert "over 3 and 3 fresh seeds" in out
     summary = json.loads((tmp_path / "runs/mine/summary.json").read_text())
     assert summary["champions"][0]["name"] == champion
+    module = Path("generated") / f"{champion.lower()}.py"
+    assert summary["champions"][0]["file"] == str(module)
+    assert module.read_bytes() == (tmp_path / "last" / module.name).read_bytes()
+    assert f"\n  {module}\n" in out
+    with open_run(Path("runs/mine")) as run:
+        searched = any(champion.endswith(row.digest[:8]) for row in run.archive.candidates() if row.fate == "trained")
+    assert ("simplified" in out) is not searched
     assert summary["champions"][0]["values"] == [by_name(row) for row in rows[:3]]
     shown = call("show", "mine")[1]
     assert "fid:\n" in shown
