@@ -312,9 +312,12 @@ def test_mistakes_are_said_in_one_line(arguments: dict[str, Any], says: str) -> 
     [
         (
             lambda: lossgen.compare("hinge", "bce", seeds=2),
-            r"compare: 'bce' has no name; .*compare\(\['hinge', 'bce'\]",
+            r"compare: 'bce' is one too many without a name; .*compare\(\['hinge', 'bce'\]",
         ),
-        (lambda: lossgen.evolve("ganetic", "ring", "blobs", 8), "evolve: 8 has no name; name all after space, runner"),
+        (
+            lambda: lossgen.evolve("ganetic", "ring", "blobs", 8),
+            "evolve: 8 is one too many without a name; name all after space, runner",
+        ),
     ],
 )
 def test_what_has_no_name_is_refused(call: Callable[[], Run], says: str) -> None:

@@ -36,7 +36,8 @@ def _by_name(most: int, hint: str) -> Callable[[Callable[P, Run]], Callable[P, R
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> Run:
             if len(args) > most:
-                raise InputError(f"{function.__name__}: {' '.join(repr(args[most]).split()):.60} has no name; {hint}")
+                extra = " ".join(repr(args[most]).split())
+                raise InputError(f"{function.__name__}: {extra:.60} is one too many without a name; {hint}")
             return function(*args, **options)
 
         return call
