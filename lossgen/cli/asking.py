@@ -106,6 +106,8 @@ def tell(run: str, table: Path, replace: bool, generated: Path) -> None:
         told = telling.tell(opened, table, replace)
         path = shlex.quote(str(opened.path))
         said = f"Told {told.new} training{'s'[: told.new != 1]}" + (f", {told.failed} failed" if told.failed else "")
+        if told.endless:
+            said += f" ({told.endless} of them with a value that is no finite number)"
         if told.replaced:
             said += f"; replaced {told.replaced} that had been told otherwise"
         if told.known:
@@ -211,11 +213,12 @@ def _say(run: "Run", handout: "Handout", before: int) -> None:
     for path, entry in handout.files:
         click.echo(f"  {path.name}  {formula(entry.loss)}")
     if before:
-        click.echo(f"{before} more trainings were asked for before and are open; --again writes them again.")
+        more = "training was asked for before and is" if before == 1 else "trainings were asked for before and are"
+        click.echo(f"{before} more {more} open; --again writes all that is open.")
     metric, _ = objective_of(run)
     click.echo(
         f"Train each on its seeds and fill in {metric} in {handout.table.name}: nothing while a training is open, "
-        "failed where it failed."
+        "failed where it failed. The column status may stay empty, or say ok or failed."
     )
     if run.config.kind == "evolve":
         setting = setting_text(run.archive.meta("protocol", {}))

@@ -21,6 +21,8 @@ from lossgen.runner import Outcome, Status
 
 MOST_BYTES = 2**24
 SEPARATORS = ",;\t"
+TOLD = "told"
+"""Reason of a failure that was told as one."""
 SAME = 1e-12
 """Relative difference of two values that are the same: a spreadsheet keeps 15 digits."""
 FAILED: dict[str, Status] = {
@@ -39,7 +41,8 @@ class Told:
 
     Attributes:
         new: outcomes that were kept; of them
-        failed: trainings that failed.
+        failed: trainings that failed; of them
+        endless: those whose value is no finite number.
         known: rows that say what stood already.
         replaced: outcomes that stood, in place of which others are kept now.
         blank: rows that say nothing yet.
@@ -48,6 +51,7 @@ class Told:
 
     new: int
     failed: int
+    endless: int
     known: int
     replaced: int
     blank: int
@@ -118,9 +122,10 @@ def tell(run: Run, table: Path, replace: bool = False) -> Told:
         if told:
             run.archive.set_meta("reproducible", False)
     write_hall(run)
-    failed = sum(outcome.status != "ok" for _, outcome in told.values())
+    failed = [outcome for _, outcome in told.values() if outcome.status != "ok"]
+    endless = sum(outcome.reason != TOLD for outcome in failed)
     replaced = sum(training in state.outcomes for training in told)
-    return Told(len(told) - replaced, failed, known, replaced, blank, verified)
+    return Told(len(told) - replaced, len(failed), endless, known, replaced, blank, verified)
 
 
 def _was_told(run: Run, training: Training) -> bool:
@@ -226,18 +231,23 @@ def _outcome(row: _Row, objective: str, where: str, points: int | None) -> Outco
     if status not in ("", "ok", *FAILED):
         raise InputError(f"{where}: status {row.status}: give ok, {', '.join(FAILED)}, or leave it empty")
     if status in FAILED:
-        return Outcome(FAILED[status], reason="told")
+        if _NUMBER.fullmatch(value) or _COMMA.fullmatch(value):
+            raise InputError(f"{where}: status {row.status}, but {objective} {value}; leave one of them empty")
+        return Outcome(FAILED[status], reason=TOLD)
     if not value:
         if status:
             raise InputError(f"{where}: status ok, but no {objective}")
         return None
     if value.casefold() in FAILED:
-        return Outcome(FAILED[value.casefold()], reason="told")
+        return Outcome(FAILED[value.casefold()], reason=TOLD)
     if _NOT_FINITE.fullmatch(value):
         return Outcome("crashed", reason=f"metric {objective} is {value}")
     if _COMMA.fullmatch(value):
         if points is not None:
-            raise InputError(f"{where}: {objective} {value}: may be a thousand, since row {points} has a decimal point")
+            raise InputError(
+                f"{where}: {objective} {value}: may be a thousand, since row {points} has a decimal point; "
+                "write all with points, or all with commas, and none between thousands"
+            )
         value = value.replace(",", ".")
     if not _NUMBER.fullmatch(value):
         raise InputError(f"{where}: {objective} {value}: not a number; write one, failed, or nothing while it is open")

@@ -196,11 +196,16 @@ def test_a_finished_search_is_gone_on_with(call: Call, evolved: Path, tmp_path: 
 
 def test_which_run_is_meant(call: Call, tmp_path: Path) -> None:
     first = ["ask", "one", "-n", "1", "--metric", "score:max", "--seed", "4"]
-    assert call(*first)[1].startswith("Created runs/one: space ganetic, seed 4; score is maximised")
+    out = call(*first)[1]
+    assert out.startswith("Created runs/one: space ganetic, seed 4; score is maximised")
+    assert "The column status may stay empty, or say ok or failed." in out
+    (tell,) = next_commands(out)
+    fill(Path(tell[2]), lambda row: "1e400")
+    assert "1 failed (1 of them with a value that is no finite number)" in call(*tell)[1]
     code, out, err = call(*first)  # the same again goes on
     assert (code, out.startswith("Created")) == (0, False), err
-    assert "1 more trainings were asked for before" in out
-    assert "runs/one/asked/3" in call("ask", "on", "-n", "1")[1]
+    assert "1 more training was asked for before and is open" in call("ask", "one", "-n", "1")[1]
+    assert "runs/one/asked/4" in call("ask", "on", "-n", "1")[1]
     assert call("ask", "on", "-n", "1", "--seed", "4")[1].startswith("Created runs/on")
     assert call("ask", "./here", "-n", "1")[1].startswith("Created here")
     with open_run(Path("runs/one")):

@@ -300,9 +300,10 @@ def open_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, s
         ("loss,seed,fid\nA,0,1_0\n", "row 2: fid 1_0: not a number"),
         ('loss,seed,fid\nA,0,"1,5"\n', "row 2: fid 1,5: not a number; write a decimal point"),
         ("loss,seed,fid\nA,0,1,5\n", "row 2: 4 cells under 3 columns; write decimal points"),
-        ("loss;seed;fid\nA;0;1,500\nB;0;2.5\n", "row 2: fid 1,500: may be a thousand, since row 3 has"),
+        ("loss;seed;fid\nA;0;1,500\nB;0;2.5\n", "row 2: fid 1,500: may be a thousand, since row 3 has.*; write"),
         ("loss;seed;fid\nA;0;1.500,5\n", "row 2: fid 1.500,5: not a number"),
         ("loss,seed,status,fid\nA,0,running,\n", "row 2: status running: give ok, failed"),
+        ("loss,seed,status,fid\nA,0,failed,7\n", "row 2: status failed, but fid 7; leave one of them empty"),
         ("loss,seed,status,fid\nA,0,ok,\n", "row 2: status ok, but no fid"),
         ("loss,seed,fid\nA,0,1\nA,0,2\n", "row 3: .* has another result in row 2"),
         ("loss,seed,fid\nA,0,1\nA,1,4.5\n", "row 3: .* is told as fid 4.5, but fid 4.25 stands"),
@@ -332,7 +333,7 @@ def test_a_table_that_cannot_be_read_is_refused(name: str, open_pair: Any, tmp_p
         ("loss,seed,fid\r\nA,0,1.5\r\nA,1,4.25\r\nB,0,-inf\r\n", "utf-8-sig"),
         ("sep=;\nloss;seed;fid\n\nB;0;Failed\nA;0;1,5\n", "utf-8"),
         ("seed\tloss\tnote\tfid\n0\tA\tschön\t1,5e0\n0\tB\t\tDiverged\n", "utf-16"),
-        (" Seed , LOSS,host, FID ,status\n 0,A , n1,1.50, ok\n,,n2,,\n0.0,B,,7,failed\n", "utf-8"),
+        (" Seed , LOSS,host, FID ,status\n 0,A , n1,1.50, ok\n,,n2,,\n0.0,B,,nan,failed\n", "utf-8"),
         ('loss,seed,note,fid\nA,0,"é\nü, 3",1.5\nA,0,again,\nB,0,,1e999\n', "cp1252"),
     ],
 )
@@ -350,6 +351,7 @@ def test_what_a_spreadsheet_makes_of_the_table_is_understood(text: str, coding: 
         table.write_bytes(text.encode(coding))
         told = telling.tell(run, table)
         assert told.failed == 1
+        assert told.endless == any(f",{value}" in text for value in ("nan,\n", "nan\n", "-inf\r", "1e999\n"))
         outcomes = {(t.digest, t.seed): o for t, o in state_of(run).outcomes.items()}
         assert outcomes[a.digest, 0].metrics == {"fid": 1.5}
         assert outcomes[b.digest, 0].status != "ok"
