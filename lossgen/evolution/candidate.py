@@ -54,6 +54,11 @@ class Candidate:
     def digest(self) -> str:
         return self.entry.digest
 
+    @property
+    def place(self) -> str:
+        """Generation and number, as reasons in the record name it."""
+        return f"{self.generation}.{self.number}"
+
     def criterion(self) -> "nn.Module":
         """The live module of `source`, on the CPU."""
         from lossgen.codegen.load import load_source

@@ -18,7 +18,7 @@ from lossgen.evolution.comparing import finish, forget_interim
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Plan
-from lossgen.evolution.finalists import choose_finalists
+from lossgen.evolution.finalists import check_ahead, choose_finalists
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.search import Search, engine_of
 from lossgen.evolution.selection import Select, select
@@ -160,6 +160,9 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     plan = session.plan(baselines[0], (1 + len(baselines) + RUNNERS_UP) * verify_seeds)
     session.listener.planned(plan)
     Search(session, engine, plan).run()
+    if plan.audit_trainings and not session.stopping:
+        with session.clock.phase("simplify"):
+            check_ahead(session, engine.ranking())
     audit(session, engine.trained, plan)
     session.end("audit")
     interim = session.take_stop()

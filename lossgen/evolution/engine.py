@@ -7,7 +7,6 @@ interruption: to resume a search is to ask and tell again what was told before.
 
 import dataclasses
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -17,10 +16,10 @@ from lossgen.evolution.admission import Admission, Check, Proposal, check_here
 from lossgen.evolution.archive import CandidateRow
 from lossgen.evolution.candidate import Candidate, Individual, told_values
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.selection import Select, select, tournament
+from lossgen.evolution.selection import Select, checked_rows, select, tournament
 from lossgen.evolution.space import Derivation, Space
 from lossgen.evolution.space_reader import find_space
-from lossgen.evolution.variation import Vary, random_individual, vary
+from lossgen.evolution.variation import Vary, checked_child, random_individual, vary
 from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.settings import POPULATION
@@ -145,7 +144,7 @@ class Engine:
         self._refuse_waiting()
         proposals: list[Proposal] = [(derivation, origin, (parent,)) for derivation in derivations]
         rows, admitted = self.admission.admit(self.generation, 0, proposals, len(proposals))
-        accepted = {_place(candidate): candidate for candidate in self._accept(rows, proposals, admitted, 0)}
+        accepted = {candidate.place: candidate for candidate in self._accept(rows, proposals, admitted, 0)}
         self.generation += 1
         places = [self.admission.place(row) for row in rows]
         return [accepted.get(place) or self._fitness.get(place, math.inf) for place in places]
@@ -223,7 +222,7 @@ class Engine:
     def _keep(self, fresh: Sequence[Individual]) -> None:
         """Add what was trained."""
         for individual in fresh:
-            self._fitness[_place(individual.candidate)] = individual.fitness
+            self._fitness[individual.candidate.place] = individual.fitness
         self.trained += fresh
 
     def _selected(self, fresh: Sequence[Individual]) -> list[Individual]:
@@ -233,7 +232,7 @@ class Engine:
             return []
         objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
         chosen = self.select(objectives, self.size)
-        return [competitors[i] for i in _checked(chosen, len(competitors), self.size)]
+        return [competitors[i] for i in checked_rows(chosen, len(competitors), self.size)]
 
     def ranking(self) -> list[Individual]:
         """Those with a finite fitness, best first; empty where nothing was trained, or nothing well."""
@@ -252,7 +251,7 @@ class Engine:
         if not self.population or rng.random() < FRESH_RATE:
             return random_individual(self.space, rng), "fresh", ()
         a, b = (self.population[tournament(len(self.population), rng)] for _ in range(2))
-        child, how = _varied(self.vary(self.space, a.derivation, b.derivation, rng))
+        child, how = checked_child(self.vary(self.space, a.derivation, b.derivation, rng))
         parents = {"crossover": (a.entry.digest, b.entry.digest), "fresh": ()}.get(how, (a.entry.digest,))
         return child, how, parents
 
@@ -271,31 +270,3 @@ class Engine:
                 self._waiting[row.digest] = candidate, row
                 accepted.append(candidate)
         return accepted
-
-
-def _checked(chosen: Sequence[int], rows: int, count: int) -> list[int]:
-    """What a selection has chosen, if it is one."""
-    wanted = min(count, rows)
-    try:
-        found = [operator.index(i) for i in chosen]
-    except TypeError:
-        found = []
-    if len(found) != wanted or len(set(found)) != wanted or min(found) < 0 or max(found) >= rows:
-        raise InputError(
-            f"select: gave {' '.join(repr(chosen).split()):.60}; give {wanted} different indices, of 0 to {rows - 1}"
-        )
-    return found
-
-
-def _varied(made: object) -> tuple[Derivation, str]:
-    """What a variation has made, if it is a child and how it came."""
-    match made:
-        case (Derivation() as child, str() as how):
-            return child, how
-    raise InputError(
-        f'vary: gave {" ".join(repr(made).split()):.60}; give a Derivation and how it came: return child, "mutated"'
-    )
-
-
-def _place(candidate: Candidate) -> str:
-    return f"{candidate.generation}.{candidate.number}"

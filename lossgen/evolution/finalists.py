@@ -12,6 +12,7 @@ from lossgen.evolution.config import RUNNERS_UP
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.run import Run
+from lossgen.evolution.session import Session
 from lossgen.evolution.workers.pool import Ready
 from lossgen.kernel.fingerprint import probes
 from lossgen.kernel.screen import screen
@@ -55,13 +56,11 @@ def choose_finalists(
         if searched.digest() in given:
             seed = f"given as --seed-loss {given[searched.digest()]}"
             seed += "; the search found nothing better" * (place == 0)
-        simple, rounded = _simplified(session, searched)
-        simple = simple.renamed(simple.name, _note(session, searched, seed, rounded))
-        entry = Entry.of(simple)
+        entry = _simple(session, searched, seed)
         marks = _marks(session, entry)
         same = next((known[mark] for mark in marks if mark in known), None)
         if same is not None:
-            session.listener.note(f"{formula(simple)} trains as {same} does, and is passed over")
+            session.listener.note(f"{formula(entry.loss)} trains as {same} does, and is passed over")
             continue
         note = _note(session, searched, seed, rounded=False)
         as_searched = Entry.of(searched.renamed(searched.name, note))  # where only the simpler form is at fault
@@ -71,6 +70,21 @@ def choose_finalists(
             known[marks[0]] = sound.loss.name
             found.append(Contestant(sound, "runner-up" if found else "champion", seed))
     return found
+
+
+def check_ahead(session: Session, ranking: list[Individual]) -> None:
+    """Have what will probably be the champion checked in full beside the next trainings: no check takes longer."""
+    if ranking:
+        entry = _simple(session, ranking[0].entry.loss, "")
+        archive, key = session.run.archive, _checked_key(entry, full=True)
+        if archive.meta(key) is None:
+            session.check_beside(entry, lambda outcome: archive.set_meta(key, _verdict(outcome)))
+
+
+def _simple(session: Workshop, searched: Loss, seed: str) -> Entry:
+    """The form of a loss that is verified, which names the form that was searched."""
+    simple, rounded = _simplified(session, searched)
+    return Entry.of(simple.renamed(simple.name, _note(session, searched, seed, rounded)))
 
 
 def _marks(session: Workshop, entry: Entry) -> tuple[str, ...]:
@@ -129,9 +143,17 @@ def first_sound(session: Workshop, forms: Sequence[Entry], full: bool) -> Entry 
 def _checked(session: Workshop, entry: Entry, full: bool) -> tuple[str, str]:
     """What is wrong with a module, and what else was found; from the archive where it stands there."""
     archive = session.run.archive
-    key = f"checked {'in full ' if full else ''}{entry.digest}"
+    key = _checked_key(entry, full)
     if archive.meta(key) is None:
-        outcome = session.check([entry], full)[entry.digest]
-        archive.set_meta(key, ["", outcome.reason] if outcome.status == "ok" else [outcome.reason, ""])
+        archive.set_meta(key, _verdict(session.check([entry], full)[entry.digest]))
     fault, found = archive.meta(key)
     return fault, found
+
+
+def _checked_key(entry: Entry, full: bool) -> str:
+    return f"checked {'in full ' if full else ''}{entry.digest}"
+
+
+def _verdict(outcome: Outcome) -> list[str]:
+    """The fault, and what else was found."""
+    return ["", outcome.reason] if outcome.status == "ok" else [outcome.reason, ""]

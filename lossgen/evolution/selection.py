@@ -4,10 +4,13 @@ Objectives are (n, m) arrays, a row a candidate, all columns to be minimised, th
 spread over seeds, size). A fitness of inf is a training that failed.
 """
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lossgen.errors import InputError
 
 Objectives = NDArray[np.float64]
 Select = Callable[[Objectives, int], list[int]]
@@ -91,3 +94,21 @@ def crowding(front: Objectives) -> NDArray[np.float64]:
 def tournament(count: int, rng: np.random.Generator, size: int = 2) -> int:
     """The most preferred of `size` positions drawn, with replacement, from `count` that are in order of preference."""
     return int(rng.integers(count, size=size).min())
+
+
+def checked_rows(chosen: Sequence[int], rows: int, count: int) -> list[int]:
+    """What a selection has chosen of so many rows, if it is one.
+
+    Raises:
+        InputError: it is not.
+    """
+    wanted = min(count, rows)
+    try:
+        found = [operator.index(i) for i in chosen]
+    except TypeError:
+        found = []
+    if len(found) != wanted or len(set(found)) != wanted or min(found) < 0 or max(found) >= rows:
+        raise InputError(
+            f"select: gave {' '.join(repr(chosen).split()):.60}; give {wanted} different indices, of 0 to {rows - 1}"
+        )
+    return found

@@ -46,6 +46,7 @@ class Session:
         self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
         self.forecast = Forecast(0, None, pool.count)
+        self._beside: list[tuple[Task, Callable[[Outcome], None]]] = []
         self.cache = OutcomeCache() if run.config.cache else None
 
     def fitness(self, outcomes: Sequence[Outcome]) -> float:
@@ -181,7 +182,17 @@ class Session:
                     batch.add(entry, replicate)
             self.listener.stage(stage, len(entries) * replicates, len(batch.found))
             batch.began = self.clock.elapsed
-            self.pool.run(batch.tasks, batch.done, batch.on_step, self._go_on(stage, reserve), self._timeout())
+            beside, self._beside = {task.key: (task, heard) for task, heard in self._beside}, []
+
+            def done(task: Task, outcome: Outcome) -> None:
+                if task.key in beside:
+                    self._checked(outcome)
+                    beside[task.key][1](outcome)
+                else:
+                    batch.done(task, outcome)
+
+            tasks = [*(task for task, _ in beside.values()), *batch.tasks]
+            self.pool.run(tasks, done, batch.on_step, self._go_on(stage, reserve), self._timeout())
             self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
         self.save_profile()
         return {
@@ -201,18 +212,21 @@ class Session:
         found: dict[str, Outcome] = {}
 
         def on_done(task: Task, outcome: Outcome) -> None:
-            if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
-                self.run.archive.set_meta("reproducible", False)
+            self._checked(outcome)
             found[task.key] = outcome
 
-        how: Check = "full" if full else "equal"
-        tasks = [
-            Task(entry.digest, Member(entry.loss.name, entry.source, (0,)), print_loss(entry.loss), 0, check=how)
-            for entry in entries
-        ]
+        tasks = [_check_of(entry, "full" if full else "equal") for entry in entries]
         with self.clock.phase("full check" if full else "check"):
             self.pool.run(tasks, on_done, timeout=TRIAL_TIMEOUT)
         return found
+
+    def check_beside(self, entry: Entry, heard: Callable[[Outcome], None]) -> None:
+        """Have a module checked in full among the next trainings: no worker waits for another meanwhile."""
+        self._beside.append((_check_of(entry, "full"), heard))
+
+    def _checked(self, outcome: Outcome) -> None:
+        if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
+            self.run.archive.set_meta("reproducible", False)
 
     def save_profile(self) -> None:
         """Keep how long the run has worked, and on what."""
@@ -242,6 +256,11 @@ class Session:
         """Seconds after which a training is given up: as configured, else far beyond what it should take."""
         longest = max(self.seconds_per_training, self.planned_seconds)
         return self.run.config.timeout or (60.0 + 20.0 * longest if longest else float("inf"))
+
+
+def _check_of(entry: Entry, how: Check) -> Task:
+    member = Member(entry.loss.name, entry.source, (0,))
+    return Task(entry.digest, member, print_loss(entry.loss), 0, check=how)
 
 
 def signed(value: float, direction: Direction) -> float:

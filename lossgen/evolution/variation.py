@@ -154,3 +154,17 @@ def replaced(root: Derivation, path: Path, part: Derivation) -> Derivation:
     i, rest = path[0], path[1:]
     operands = (*root.operands[:i], replaced(root.operands[i], rest, part), *root.operands[i + 1 :])
     return dataclasses.replace(root, operands=operands)
+
+
+def checked_child(made: object) -> tuple[Derivation, str]:
+    """What a variation has made, if it is a child and how it came.
+
+    Raises:
+        InputError: it is not.
+    """
+    match made:
+        case (Derivation() as child, str() as how):
+            return child, how
+    raise InputError(
+        f'vary: gave {" ".join(repr(made).split()):.60}; give a Derivation and how it came: return child, "mutated"'
+    )

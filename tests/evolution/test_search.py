@@ -118,6 +118,13 @@ def test_a_killed_run_trains_nothing_again_that_was_finished(undisturbed: Path, 
     assert len(trained) - len(set(trained)) <= 2, "what was finished was trained again"
 
 
+def test_the_longest_check_is_made_while_workers_train(undisturbed: Path) -> None:
+    with open_run(undisturbed / "run", locked=False) as run:
+        assert "full check" not in run.archive.meta("profile")
+        checked = [name for (name,) in run.archive.rows("SELECT key FROM meta") if name.startswith("checked in full")]
+    assert len(checked) == 1
+
+
 def test_a_finished_run_resumes_without_training(undisturbed: Path) -> None:
     before = record(undisturbed, "run")
     out = lossgen("evolve", "--resume", "run", cwd=undisturbed)
