@@ -98,7 +98,7 @@ def total_value(expression: Expression, score: float, y_real: float) -> float:
     """The expression's value straight from the operators' total functions, as the language defines it.
 
     No lowering: y_pred is sigmoid(score), the logarithms of y_pred and 1 - y_pred are logsigmoid, a power with a
-    constant whole exponent is the textbook's.
+    constant whole exponent is the textbook's, also where that is worked out first: x^square(1) is x.
     """
     if expression.is_constant:
         return expression.value
@@ -111,7 +111,7 @@ def total_value(expression: Expression, score: float, y_real: float) -> float:
         if expression == apply("log", apply("sub", constant(1.0), variable("y_pred"))):
             return OPERATORS["logsigmoid"].function(-score)
         operands = [total_value(operand, score, y_real) for operand in expression.operands]
-        if expression.head == "pow" and expression.operands[1].is_constant and operands[1].is_integer():
+        if expression.head == "pow" and not expression.operands[1].variables() and operands[1].is_integer():
             power = float(math.pow(operands[0], abs(operands[1])))
             return power if operands[1] >= 0.0 else OPERATORS["div"].function(1.0, power)
         return function(*operands)

@@ -59,6 +59,12 @@ def test_lowered_value_with_all_operators_where_it_is_well_conditioned(
     assert close(found, expected)
 
 
+def test_an_exponent_is_constant_also_where_it_has_to_be_worked_out() -> None:
+    assert lowered_text("y_real^square(1)") == "y_real"
+    assert lowered_text("score^(6 / 3 - 2)") == lowered_text("score^0")
+    assert total_value(parse_loss("y_real^square(1)").label or Y_REAL, 0.0, 0.0) == 0.0
+
+
 @given(expressions(max_leaves=15))
 def test_lowered_forms_use_stable_operators_and_fold_constants(expression: Expression) -> None:
     try:
