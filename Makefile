@@ -44,7 +44,9 @@ check: install
 dispatch: install
 	$(BIN)/python -m lossgen.kernel.generate
 
+# With the peers that lossgen is measured beside.
 bench: install
+	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/kernel.py
 	$(BIN)/python benchmarks/screen.py
 	$(BIN)/python benchmarks/verify.py
