@@ -18,7 +18,7 @@ import numpy as np
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
-from lossgen.evolution.candidate import found_name
+from lossgen.evolution.archive import found_name
 from lossgen.evolution.config import BASELINES, RunConfig
 from lossgen.evolution.discover import resolve, session_of
 from lossgen.evolution.entry import Entry
@@ -65,7 +65,7 @@ def draw(count: int) -> tuple[dict[str, list[Loss]], dict[str, int]]:
         mark = fingerprint(screening.curves) if screening.rejection is not Rejection.NOT_FINITE else loss.digest()
         if mark not in seen and len(groups[kind]) < count:
             seen.add(mark)
-            groups[kind].append(loss.renamed(found_name(loss)))
+            groups[kind].append(loss.renamed(found_name(loss.digest())))
     return groups, drawn
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lossgen.errors import CheckError, InputError
-from lossgen.evolution.archive import CandidateRow
+from lossgen.evolution.archive import CandidateRow, found_name
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.space import Derivation
 from lossgen.kernel.fingerprint import probes
@@ -69,14 +69,14 @@ class Admission:
         """
         losses = [derivation.loss("Candidate") for derivation in derivations]
         digests = [loss.digest() for loss in losses]
-        known = set(self._seen.digests)
+        fresh: set[str] = set()
         lowered: list[LoweredLoss | str | None] = []
         shared = Known(dict)  # of one batch: what is kept for longer costs as much as it saves
         for loss, digest in zip(losses, digests, strict=True):
-            if digest in known:
+            if digest in fresh or digest in self._seen.digests:
                 lowered.append(None)
                 continue
-            known.add(digest)
+            fresh.add(digest)
             try:
                 lowered.append(lower_loss(loss, shared))
             except NotFiniteError as error:
@@ -121,7 +121,7 @@ class Admission:
     ) -> tuple[CandidateRow, Loss]:
         loss, digest, screening = judged
         _, origin, parents = proposal
-        loss = loss.renamed(f"Evolved_{digest[:8]}")
+        loss = loss.renamed(found_name(digest))
         mark, fate, reason = "", "trained", ""
         if digest in seen.digests:
             fate, reason = "duplicate", f"same text as {seen.digests[digest]}"

@@ -176,14 +176,10 @@ class Archive(Database):
         with self.reading():
             return [(OutcomeKey(*row[:4]), row[4], _outcome(row[5:], self.path.parent)) for row in rows]
 
-    def cached_count(self, stage: str = "search") -> int:
-        """How many outcomes of a stage were taken from the outcome cache."""
-        return self._count("SELECT 1 FROM outcomes WHERE stage = ? AND cached", (stage,))
 
-    def forget(self, stage: str) -> None:
-        """Delete the outcomes of a stage."""
-        with self.together() as db:
-            db.execute("DELETE FROM outcomes WHERE stage = ?", (stage,))
+def found_name(digest: str) -> str:
+    """Name of a loss that was found: the beginning of its digest."""
+    return f"{FOUND}{digest[:8]}"
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -118,8 +118,3 @@ def told_values(candidate: Candidate, value: object) -> list[float] | None:
             "or a list of them (one a seed), nan for a training that failed, None for a candidate that was not trained"
         )
     return [float(each) for each in found]
-
-
-def found_name(loss: Loss) -> str:
-    """Name of a loss that was found: the beginning of its digest."""
-    return f"Evolved_{loss.digest()[:8]}"

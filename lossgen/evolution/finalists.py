@@ -6,7 +6,8 @@ from typing import Protocol
 
 from lossgen.algebra.rounding import round_constants
 from lossgen.algebra.simplify import simplify
-from lossgen.evolution.candidate import Individual, found_name
+from lossgen.evolution.archive import found_name
+from lossgen.evolution.candidate import Individual
 from lossgen.evolution.compare import Contestant
 from lossgen.evolution.config import RUNNERS_UP
 from lossgen.evolution.entry import Entry
@@ -104,7 +105,7 @@ def _simplified(session: Workshop, searched: Loss) -> tuple[Loss, bool]:
         # Where sympy was stopped by its time limit, another machine's may get further.
         exact = simplify(searched, on_late=lambda: archive.set_meta("reproducible", False))
         simple = round_constants(exact)
-        text = print_loss(simple.renamed(found_name(simple)))
+        text = print_loss(simple.renamed(found_name(simple.digest())))
         archive.set_meta(f"rounded {searched.digest()}", simple.digest() != exact.digest())
         archive.set_meta(key, text)
     return parse_loss(text), archive.meta(f"rounded {searched.digest()}", False)

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 import networkx as nx
 
 from lossgen.errors import InputError
-from lossgen.evolution.archive import FOUND, Archive, CandidateRow
+from lossgen.evolution.archive import FOUND, Archive, CandidateRow, found_name
 from lossgen.evolution.hall_of_fame import STAGES
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
@@ -43,7 +43,7 @@ def lineage(archive: Archive) -> "nx.DiGraph[str]":
     for row in sorted(rows.values(), key=lambda row: (row.generation, row.number)):
         status, fitness = trained.get(row.digest, ("not trained", None))
         graph.add_node(
-            row.digest, name=f"{FOUND}{row.digest[:8]}", loss=row.loss, formula=formula(row.loss), size=row.size,
+            row.digest, name=found_name(row.digest), loss=row.loss, formula=formula(row.loss), size=row.size,
             generation=row.generation, number=row.number, origin=row.origin, status=status,
         )  # fmt: skip
         more = {"fitness": fitness, "simplified": archive.meta(f"simplified {row.digest}")}

@@ -6,7 +6,7 @@ import sys
 IDENTITY = """
 import sys
 import lossgen.evolution.discover
-from lossgen.evolution.candidate import found_name
+from lossgen.evolution.archive import found_name
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss
@@ -14,7 +14,7 @@ from lossgen.language.parser import parse_loss
 
 loss = parse_loss("y_pred - y_pred + square(y_pred - y_real)")
 screening = screen([lower_loss(loss)])[0]
-print(found_name(loss), loss.digest(), fingerprint(screening.curves), screening.rejection)
+print(found_name(loss.digest()), loss.digest(), fingerprint(screening.curves), screening.rejection)
 assert "sympy" not in sys.modules
 """
 
