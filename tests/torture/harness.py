@@ -91,10 +91,20 @@ class Driver:
         """Wait so long from the start, or until the process has ended."""
         self.wait_until(lambda: self.seconds >= seconds)
 
-    def wait_for_workers(self) -> list[int]:
-        """Wait until there are workers, or the process has ended."""
-        self.wait_until(lambda: bool(self.workers()))
-        return self.workers()
+    def wait_for_workers(self, but: int | None = None) -> list[int]:
+        """Wait until there are workers, or the process has ended.
+
+        Args:
+            but: one that does not count: it was killed, and may not have been reaped yet.
+        """
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [worker for worker in self.workers() if worker != but]
+            return bool(found)
+
+        self.wait_until(look)
+        return found
 
     def interrupt(self) -> None:
         """Press Ctrl-C: a terminal sends it to all processes of its group, of which the workers are none."""
@@ -217,12 +227,15 @@ class Torturer:
                 assert driver.end() == 0, self.tale(driver)
                 driver, spared, lived = self.start(), False, self.life  # a finished run is killed, too
                 continue
+            if of_worker:
+                try:
+                    os.kill(self.random.choice(victims), signal.SIGKILL)
+                except ProcessLookupError:
+                    continue  # it has ended with its driver meanwhile
+                spared = True
             self.story.append(f"{'worker' if of_worker else 'driver'} killed after {driver.seconds:.2f} s")
             kills -= 1
-            if of_worker:
-                os.kill(self.random.choice(victims), signal.SIGKILL)
-                spared = True
-            else:
+            if not of_worker:
                 driver.kill()
                 lived += max(driver.seconds - START, 0.0)
                 driver, spared = self.start(), False

@@ -122,10 +122,10 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_once_more(tmp_path: 
 
 def test_a_worker_that_is_killed_each_time_it_starts_ends_the_run(tmp_path: Path) -> None:
     driver = Driver(tmp_path, *QUICK, "--workers", "1", "--out", "run")
-    killed: list[int] = []
-    while len(killed) < 2:
-        killed += [worker for worker in driver.wait_for_workers() if worker not in killed]
-        os.kill(killed[-1], signal.SIGKILL)
+    (first,) = driver.wait_for_workers()
+    os.kill(first, signal.SIGKILL)
+    (second,) = driver.wait_for_workers(but=first)
+    os.kill(second, signal.SIGKILL)
     assert driver.end() == 2
     assert driver.lines[-1] == "error: worker 0 does not start (exit code -9); see run/logs/worker-0.log\n"
 
