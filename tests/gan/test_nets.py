@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from lossgen.errors import InputError
-from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.nets import ARCHITECTURES, Architecture, initialise
 from lossgen.gan.nets import classifier as classifiers
+from lossgen.gan.nets.dcgan import SIZES
 from lossgen.gan.streams import stream
 
 
-@pytest.mark.parametrize("size", [8, 16, 28, 32])
+@pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("normalisation", ["none", "batch", "group"])
 def test_shapes(size: int, channels: int, normalisation: str) -> None:
@@ -63,8 +64,111 @@ def test_architecture_goes_through_plain_values() -> None:
         Architecture.from_dict({"name": "dcgan"})
 
 
+def test_an_architecture_of_before_there_were_labels() -> None:
+    written = {"name": "dcgan", "size": 16, "channels": 3, "width": 16, "latent": 32, "normalisation": "group"}
+    assert Architecture.from_dict(written) == Architecture("dcgan", 16, 3, 16, 32, "group", 0, False)
+
+
+def test_channels_at_64_pixels_are_the_papers() -> None:
+    """Radford et al. 2016, figure 1: 1024, 512, 256 and 128 channels."""
+    weights = dict(Architecture("dcgan", 64, 3, 128, 100).generator().named_parameters())
+    assert [shape for w in weights.values() if len(shape := tuple(w.shape)) == 4] == [
+        (1024, 512, 4, 4), (512, 256, 4, 4), (256, 128, 4, 4), (128, 3, 4, 4),
+    ]  # fmt: skip
+    assert weights["layers.0.weight"].shape == (4 * 4 * 1024, 100)
+
+
+def test_layers_of_the_autoencoder_are_the_published_ones() -> None:
+    """The example of GANetic's authors: 32 pixels, 64 channels, 100 latent numbers."""
+    weights = dict(Architecture("dcgan-autoencoder", 32, 3, 64, 100).generator().named_parameters())
+    assert weights["layers.0.weight"].shape == (256 * 32 * 32, 100)
+    assert [shape[:2] for w in weights.values() if len(shape := tuple(w.shape)) == 4] == [
+        (3, 256), (64, 3), (128, 64), (128, 128), (256, 128),  # (to, from) of the convolutions
+        (256, 256), (256, 128), (128, 128), (128, 64), (64, 3),  # (from, to) of the transposed ones
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("size", [8, 28, 32])
+def test_the_latent_vector_arrives_at_the_image(name: str, size: int) -> None:
+    """Small initial weights in many layers must not leave a generator that draws one image, whatever the noise."""
+    shape = Architecture(name, size, 3, 4, 10)
+    images = initialise(shape.generator(), stream(0, 0))(torch.randn(16, 10))
+    assert images.shape == (16, 3, size, size)
+    assert 0.01 < images.std(dim=0).mean().item() < 1
+
+
+def test_the_same_arguments_give_the_same_weights_as_ever() -> None:
+    """The order of the draws is what makes a seed mean the same networks: a kept training goes on with them."""
+    discriminator = initialise(Architecture("dcgan", 16, 1, 4, 10, "batch").discriminator(), stream(0, 1))
+    expected = {
+        "layers.0.weight": (4, 1, 4, 4), "layers.0.bias": 0.0, "layers.2.weight": (8, 4, 4, 4),
+        "layers.3.weight": (8,), "layers.3.bias": 0.0, "score.weight": (1, 8 * 16), "score.bias": 0.0,
+    }  # fmt: skip
+    normal = stream(0, 1)
+    found = dict(discriminator.named_parameters())
+    assert list(found) == list(expected)
+    for name, drawn in expected.items():
+        if isinstance(drawn, float):
+            assert not found[name].any()
+        else:
+            mean = 1.0 if len(drawn) == 1 else 0.0
+            assert found[name].equal(torch.empty(drawn).normal_(mean, 0.02, generator=normal)), name
+
+
+def test_labels_and_spectral_norm_leave_the_other_weights_as_they_are() -> None:
+    plain, both = (
+        initialise(Architecture("dcgan", 8, 1, 4, 10, "group", classes, norm).discriminator(), stream(0, 1))
+        for classes, norm in ((0, False), (3, True))
+    )
+    found = {name.replace("parametrizations.", "").replace(".original", ""): w for name, w in both.named_parameters()}
+    assert all(found[name].equal(weight) for name, weight in plain.named_parameters())
+    assert set(found) - {name for name, _ in plain.named_parameters()} == {"projection.weight"}
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_labels_reach_generator_and_discriminator(name: str) -> None:
+    shape = Architecture(name, 8, 1, 4, 10, classes=3)
+    generator = initialise(shape.generator(), stream(0, 0)).eval()
+    latent = torch.randn(1, 10).expand(3, -1)
+    images = generator(latent, torch.eye(3))
+    assert all(not images[i].equal(images[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    between = generator(latent[:1], torch.tensor([[0.5, 0.5, 0.0]]))
+    assert not between[0].equal(images[0]) and not between[0].equal(images[1])
+
+
+def test_the_discriminator_projects() -> None:
+    """Miyato & Koyama 2018, equation 3: the score is one of any class, and a product with what the last layer sees."""
+    discriminator = initialise(Architecture("dcgan", 8, 1, 4, 10, classes=3).discriminator(), stream(0, 1), std=0.3)
+    images, labels = torch.randn(5, 1, 8, 8), torch.eye(3)[[0, 2, 1, 1, 0]]
+    hidden = discriminator.features(images)
+    columns = discriminator.projection.weight[:, [0, 2, 1, 1, 0]].T
+    expected = hidden @ discriminator.score.weight[0] + (columns * hidden).sum(1)
+    torch.testing.assert_close(discriminator(images, labels), expected)
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_labels_that_do_not_fit(name: str) -> None:
+    images = torch.zeros(4, 1, 8, 8)
+    for classes in (0, 3):
+        shape = Architecture(name, 8, 1, 4, 10, classes=classes)
+        nets = [(initialise(shape.generator(), stream(0, 0)), torch.zeros(4, 10))]
+        nets.append((initialise(shape.discriminator(), stream(0, 1)), images))
+        for net, inputs in nets:
+            if classes:
+                with pytest.raises(TypeError, match=r"needs labels, of shape \(4, 3\)"):
+                    net(inputs)
+                with pytest.raises(ValueError, match=r"expected one-hot rows of shape \(4, 3\)"):
+                    net(inputs, torch.zeros(4, 2))
+            else:
+                with pytest.raises(TypeError, match="takes no labels"):
+                    net(inputs, torch.zeros(4, 3))
+    with pytest.raises(InputError, match="at least two classes, not 1"):
+        Architecture(name, 8, 1, 4, 10, classes=1).generator()
+
+
 def test_unknown_size_and_normalisation() -> None:
-    with pytest.raises(InputError, match="8, 16, 28, 32 pixels, not of 17"):
+    with pytest.raises(InputError, match="8, 16, 28, 32, 48, 64 pixels, not of 17"):
         Architecture("dcgan", 17, 1, 4, 10).generator()
     with pytest.raises(InputError, match="none, batch, group"):
         Architecture("dcgan", 16, 1, 4, 10, "layer").discriminator()

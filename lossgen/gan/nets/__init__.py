@@ -1,6 +1,6 @@
 """Networks, one file an architecture, and the little that they share: being named, built from a seed, and rebuilt.
 
-A network's constructor arguments are plain values (int, str, float), so that a file can carry them. Networks are
+A network's constructor arguments are plain values (int, str, bool), so that a file can carry them. Networks are
 born without weights, on the meta device, and then filled from a generator of their own: PyTorch's global random
 stream is neither read nor moved.
 """
@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from lossgen.errors import InputError
-from lossgen.gan.nets import dcgan
+from lossgen.gan.nets import autoencoder, dcgan, spectral
 
 __all__ = ["ARCHITECTURES", "Architecture", "initialise"]
 
 # name -> (generator class, discriminator class); both take the keywords of `Architecture` but its name
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "dcgan": (dcgan.Generator, dcgan.Discriminator),
+    "dcgan-autoencoder": (autoencoder.Generator, dcgan.Discriminator),
 }
 
 
@@ -34,6 +35,9 @@ class Architecture:
         width: channels of the convolution layer nearest to the image; each coarser layer has twice as many.
         latent: dimension of the generator's input.
         normalisation: of the discriminator's hidden layers but the first: "none", "batch" or "group".
+        classes: of the labels that both networks take as their second argument, (N, classes); 0 for networks that
+            take none.
+        spectral_norm: whether the discriminator's weights are divided by their largest singular value.
     """
 
     name: str
@@ -42,10 +46,12 @@ class Architecture:
     width: int
     latent: int
     normalisation: str = "none"
+    classes: int = 0
+    spectral_norm: bool = False
 
     @classmethod
     def from_dict(cls, arguments: Mapping[str, Any]) -> "Architecture":
-        """The architecture that `to_dict` described.
+        """The architecture that `to_dict` described, also where that was before there were the last fields.
 
         Raises:
             InputError: the name is unknown, or the arguments are not those of an architecture.
@@ -72,6 +78,8 @@ class Architecture:
         return self._empty(1)
 
     def _empty(self, part: int) -> nn.Module:
+        if self.classes < 0 or self.classes == 1:
+            raise InputError(f"a class-conditional network needs at least two classes, not {self.classes}")
         arguments = {key: value for key, value in self.to_dict().items() if key != "name"}
         with torch.device("meta"):
             return ARCHITECTURES[self.name][part](**arguments)
@@ -95,4 +103,5 @@ def initialise(net: nn.Module, generator: torch.Generator, std: float = 0.02) ->
                     parameter.zero_()
                 else:
                     parameter.normal_(mean, std, generator=generator)
+        spectral.begin(net, generator)  # after the weights: they are the same with and without
     return net
