@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     BATCHES = 3
     EVALUATION = 4
     PENALTY = 5
+    AUGMENTATION = 6
+    LABELS = 7
 
 
 def stream(seed: int | Sequence[int], purpose: int, device: str = "cpu") -> torch.Generator:
