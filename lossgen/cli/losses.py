@@ -134,13 +134,14 @@ def inspect(loss: str, plot: Path | None, tree: Path | None, mathml: bool, as_js
 @click.option("-n", "count", type=click.IntRange(min=1, max=1_000_000), default=64, help="Number of images.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="An .npz file, or a folder for PNGs.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the noise; else the training's own.")
+@click.option("--class", "of_class", metavar="NAME", help="One class of a class-conditional generator; else all.")
 @click.option("--device", default="cpu", help="cpu, or cuda.")
-def sample(model: Path, count: int, out: Path, seed: int | None, device: str) -> None:
+def sample(model: Path, count: int, out: Path, seed: int | None, of_class: str | None, device: str) -> None:
     """Draw images from a trained generator that a run has kept (runs/<run>/models/…/*.model.pt)."""
     from lossgen.gan.sampling import sample as draw
     from lossgen.report.images import write_images
 
     if not model.is_file():
         raise InputError(f"model {model}: no such file; a run keeps its generators in its models folder")
-    write_images(draw(model, count, seed, device), out)
-    click.echo(f"{count} images: {out}")
+    write_images(draw(model, count, seed, device, of_class), out)
+    click.echo(f"{count} images{f' of class {of_class}' if of_class is not None else ''}: {out}")

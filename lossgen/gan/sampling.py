@@ -1,7 +1,9 @@
 """From a generator to images: fixed noise, rounding to bytes, and the model file that `lossgen sample` reads.
 
 A model file is a plain dict of values and tensors ("schema": 1), so that it loads with `weights_only=True` and runs
-no code. It holds what is needed to build the generator again, not the discriminator.
+no code. It holds what is needed to build the generator again, not the discriminator. Of a class-conditional one its
+"data" says, as plain values, the names of the classes ("classes") and how many images of each it was trained on
+("class_counts"): the labels of its samples follow these frequencies.
 """
 
 import math
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lossgen.errors import InputError
 from lossgen.gan.files import read_dict, save_dict
@@ -33,6 +36,22 @@ def fixed_noise(seed: int | Sequence[int], count: int, latent: int) -> Tensor:
     return torch.cat([*chunks, torch.empty(0, latent)])[:count]
 
 
+def fixed_labels(seed: int | Sequence[int], count: int, class_counts: Sequence[int]) -> Tensor:
+    """One-hot labels (count, classes), float, of a seed's fixed noise, on the CPU.
+
+    They are drawn as the noise is: the first rows are the same for any count.
+
+    Args:
+        class_counts: training images of each class: a label is drawn with its class's share of them.
+    """
+    generator = stream(seed, Purpose.LABELS)
+    draws = [torch.rand(CHUNK, generator=generator, dtype=torch.float64) for _ in range(math.ceil(count / CHUNK))]
+    totals = torch.tensor(class_counts, dtype=torch.float64).cumsum(0)
+    drawn = torch.cat([*draws, torch.empty(0, dtype=torch.float64)])[:count]
+    # A class without images is an empty interval, which `right` steps over.
+    return F.one_hot(torch.searchsorted(totals / totals[-1], drawn, right=True), len(class_counts)).float()
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Images in [-1, 1] → uint8, rounded to the nearest: what a picture file holds, and what is judged."""
     return ((images + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
@@ -44,16 +63,23 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, noise: Tensor) -> Tensor:
-    """Images (N, C, H, W), uint8, of latent vectors (N, latent), in evaluation mode, on the noise's device."""
+def generate(generator: nn.Module, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Images (N, C, H, W), uint8, of latent vectors (N, latent), in evaluation mode, on the noise's device.
+
+    A class-conditional generator takes labels (N, classes), on the same device.
+    """
     was_training = generator.training
     generator.eval()
-    count = len(noise)
-    rest = -count % CHUNK
-    padded = torch.cat([noise, noise.new_zeros(rest, noise.shape[1])]) if rest else noise
-    images = torch.cat([to_bytes(generator(chunk)) for chunk in torch.split(padded, CHUNK)])[:count]
+    inputs = (noise,) if labels is None else (noise, labels)
+    chunks = zip(*(torch.split(_whole_chunks(rows), CHUNK) for rows in inputs))
+    images = torch.cat([to_bytes(generator(*chunk)) for chunk in chunks])[: len(noise)]
     generator.train(was_training)
     return images
+
+
+def _whole_chunks(rows: Tensor) -> Tensor:
+    rest = -len(rows) % CHUNK
+    return torch.cat([rows, rows.new_zeros(rest, rows.shape[1])]) if rest else rows
 
 
 def save_model(
@@ -84,7 +110,13 @@ def load_model(path: Path) -> tuple[nn.Module, Architecture, dict[str, Any]]:
     return generator, architecture, content
 
 
-def sample(model_path: Path, n: int, seed: int | Sequence[int] | None = None, device: str = "cpu") -> NDArray[np.uint8]:
+def sample(
+    model_path: Path,
+    n: int,
+    seed: int | Sequence[int] | None = None,
+    device: str = "cpu",
+    of_class: str | None = None,
+) -> NDArray[np.uint8]:
     """Draw `n` images, uint8 (n, C, H, W), from the generator of a model file.
 
     Args:
@@ -92,19 +124,47 @@ def sample(model_path: Path, n: int, seed: int | Sequence[int] | None = None, de
         n: number of images; the first ones are the same for any n.
         seed: of the noise; None takes the training's own, which gives its kept samples.
         device: a PyTorch device.
+        of_class: name of the one class to draw; None draws a class-conditional generator's classes as often as its
+            training data has them.
 
     Raises:
-        InputError: the file is no model file, n is below 1, or the device is not there.
+        InputError: the file is no model file, n is below 1, the device is not there, or the generator does not know
+            the class.
     """
     if n < 1:
         raise InputError(f"the number of images must be at least 1, not {n}")
     check_device(device)
     generator, architecture, content = load_model(model_path)
-    noise = fixed_noise(content["seed"] if seed is None else seed, n, architecture.latent)
+    entropy = content["seed"] if seed is None else seed
+    inputs = [fixed_noise(entropy, n, architecture.latent)]
+    if architecture.classes:
+        counts = _class_counts(model_path, architecture, content["data"], of_class)
+        inputs.append(fixed_labels(entropy, n, counts))
+    elif of_class is not None:
+        raise InputError(f"{model_path}: not a class-conditional generator: it has no class {of_class!r} to draw alone")
     generator.to(device)
     with one_thread():
-        batches = [generate(generator, rows.to(device)).cpu() for rows in torch.split(noise, CHUNK * 16)]
-    return torch.cat(batches).numpy()
+        batches = zip(*(torch.split(rows, CHUNK * 16) for rows in inputs))
+        images = [generate(generator, *(rows.to(device) for rows in batch)).cpu() for batch in batches]
+    return torch.cat(images).numpy()
+
+
+def _class_counts(
+    path: Path, architecture: Architecture, data: Mapping[str, Any], of_class: str | None
+) -> Sequence[int]:
+    """How often each class is to be drawn, in proportion: as often as in the training data, or one class alone."""
+    names: Any = data.get("classes")
+    counts: Any = data.get("class_counts")
+    lists = isinstance(names, list) and isinstance(counts, list)
+    if not lists or not len(names) == len(counts) == architecture.classes or sum(counts) <= 0:
+        raise InputError(f"{path}: the names and numbers of its classes are missing: the file is damaged")
+    if of_class is None:
+        return [int(count) for count in counts]
+    if of_class not in names:
+        raise InputError(f"class {of_class!r} is none of {path}; its classes are: {', '.join(map(str, names))}")
+    if not counts[names.index(of_class)]:
+        raise InputError(f"{path}: was trained on no image of class {of_class!r}: there is nothing to draw")
+    return [int(name == of_class) for name in names]
 
 
 def check_device(device: str) -> None:
