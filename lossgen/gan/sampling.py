@@ -49,7 +49,9 @@ def fixed_labels(seed: int | Sequence[int], count: int, class_counts: Sequence[i
     totals = torch.tensor(class_counts, dtype=torch.float64).cumsum(0)
     drawn = torch.cat([*draws, torch.empty(0, dtype=torch.float64)])[:count]
     # A class without images is an empty interval, which `right` steps over.
-    return F.one_hot(torch.searchsorted(totals / totals[-1], drawn, right=True), len(class_counts)).float()
+    return F.one_hot(torch.searchsorted(totals / totals[-1], drawn, right=True), len(class_counts)).to(
+        torch.get_default_dtype()
+    )
 
 
 def to_bytes(images: Tensor) -> Tensor:
@@ -58,8 +60,8 @@ def to_bytes(images: Tensor) -> Tensor:
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Images as uint8 → float32 in [-1, 1], the range of the generator's Tanh."""
-    return images.to(torch.float32).div_(127.5).sub_(1)
+    """Images as uint8 → floats of PyTorch's default dtype in [-1, 1], the range of the generator's Tanh."""
+    return images.to(torch.get_default_dtype()).div_(127.5).sub_(1)
 
 
 @torch.no_grad()

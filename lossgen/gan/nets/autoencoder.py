@@ -18,6 +18,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from lossgen.gan.nets.dcgan import beside, plan
+from lossgen.gan.nets.normalisation import BatchNorm2d
 
 
 class Generator(nn.Module):
@@ -69,4 +70,4 @@ class Generator(nn.Module):
 
 
 def _rectified(channels: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)]
+    return [BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)]

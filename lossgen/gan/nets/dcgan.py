@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lossgen.errors import InputError
 from lossgen.gan.nets import spectral
+from lossgen.gan.nets.normalisation import BatchNorm2d, normalisation_of
 
 # image size -> (side of the coarsest feature map, number of doublings from there to the image)
 SIZES: dict[int, tuple[int, int]] = {8: (2, 2), 16: (4, 2), 28: (7, 2), 32: (4, 3), 48: (6, 3), 64: (4, 4)}
@@ -66,13 +67,13 @@ class Generator(nn.Module):
         layers: list[nn.Module] = [
             nn.Linear(latent + classes, widths[0] * base * base, bias=False),
             nn.Unflatten(1, (widths[0], base, base)),
-            nn.BatchNorm2d(widths[0]),
+            BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
         for coarse, fine in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(coarse, fine, kernel_size=4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(fine),
+                BatchNorm2d(fine),
                 nn.ReLU(inplace=True),
             ]
         layers += [nn.ConvTranspose2d(widths[-1], channels, kernel_size=4, stride=2, padding=1), nn.Tanh()]
@@ -109,7 +110,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         for level, (fine, coarse) in enumerate(zip([channels, *widths], widths)):
             # The first layer sees pixels and stays without normalisation (Radford et al. 2016).
-            normal = _normalisation(normalisation, coarse) if level else None
+            normal = normalisation_of(normalisation, coarse) if level else None
             layers.append(nn.Conv2d(fine, coarse, kernel_size=4, stride=2, padding=1, bias=normal is None))
             layers += [normal] if normal is not None else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
@@ -158,18 +159,3 @@ def check_labels(labels: Tensor | None, rows: int, classes: int) -> None:
         raise TypeError("a network that is not class-conditional takes no labels")
     elif labels.shape != (rows, classes):
         raise ValueError(f"labels of shape {tuple(labels.shape)}; expected one-hot rows of shape ({rows}, {classes})")
-
-
-def _normalisation(kind: str, channels: int) -> nn.Module | None:
-    if kind == "none":
-        return None
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    if kind == "group":
-        return nn.GroupNorm(_groups(channels), channels)
-    raise InputError(f"normalisation {kind!r} is unknown; known are: none, batch, group")
-
-
-def _groups(channels: int) -> int:
-    """As many groups as divide the channels, up to eight."""
-    return next(groups for groups in range(min(8, channels), 0, -1) if channels % groups == 0)
