@@ -59,6 +59,7 @@ class Member:
         seed: entropy of the training's random stream, for `numpy.random.SeedSequence`.
         condition: optimiser setting by name, in place of the runner's options; empty for the options themselves.
         state: file to continue from, as an `Outcome` named it; None starts at step 0.
+        keep: folder for what outlives the training (model, samples, state), None to keep nothing.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Member:
     seed: tuple[int, ...]
     condition: Mapping[str, float] = field(default_factory=dict)
     state: Path | None = None
+    keep: Path | None = None
 
     def criterion(self) -> "nn.Module":
         """The live module of `source`, on the CPU."""
@@ -76,17 +78,22 @@ class Member:
 
 @dataclass(frozen=True)
 class Budget:
-    """How far to train, and what to keep.
+    """How far to train, and who hears of it.
 
     Attributes:
         steps: absolute step to reach (generator updates), counted from step 0 also when a member continues.
-        keep: folder for what outlives the training (model, samples, state), None to keep nothing.
         on_step: called with (member index, step) now and then, for progress.
+        on_note: called with what the user should know of how it goes, in a sentence.
     """
 
     steps: int
-    keep: Path | None = None
     on_step: Callable[[int, int], None] | None = None
+    on_note: Callable[[str], None] | None = None
+
+    def note(self, text: str) -> None:
+        """Say something to whoever listens."""
+        if self.on_note is not None:
+            self.on_note(text)
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,35 @@
 """From a list of members to a list of outcomes: train each, judge its averaged generator, keep what is asked for.
 
-On a CPU members are trained one after another; what happens to one never touches another.
+On a CPU members are trained one after another; on a GPU, which one small network leaves idle, all that are alike
+advance together. What happens to one never touches another.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossgen.errors import InputError
 from lossgen.gan.checkpoints import due, median
+from lossgen.gan.criteria import is_out_of_memory
 from lossgen.gan.files import read_dict, replacing, save_dict
-from lossgen.gan.regularisers import recommended
-from lossgen.gan.sampling import fixed_noise, generate, save_model
+from lossgen.gan.memory import capacity, release
+from lossgen.gan.sampling import fixed_labels, fixed_noise, generate, save_model
+from lossgen.gan.setting import Setting
 from lossgen.gan.streams import one_thread
-from lossgen.gan.training import Setting, Training, TrainingError, is_out_of_memory, one_line
+from lossgen.gan.training import Training, TrainingError, one_line
+from lossgen.gan.watch import COLLAPSED, diversity
 from lossgen.runner import Budget, Member, Outcome
 
 STATE = "lossgen training state"
 SAMPLES = 64  # images kept of each generator
-COLLAPSED = 0.05  # of the data's diversity
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,23 @@ class Task:
         judge: metrics of generated images, uint8 (n_samples, C, H, W).
         n_samples: how many images the judge wants.
         data: what the images are ("digest" among it), plain values for the model file.
+        labels: one-hot labels of the images, float (N, classes), for conditional networks.
     """
 
     images: Tensor
     judge: Callable[[Tensor], Mapping[str, float]]
     n_samples: int
     data: Mapping[str, Any]
+    labels: Tensor | None = None
 
 
-def train(members: Sequence[Member], settings: Sequence[Setting], task: Task, budget: Budget) -> list[Outcome]:
+def train(
+    members: Sequence[Member], settings: Sequence[Setting], task: Task, budget: Budget, together: bool | None = None
+) -> list[Outcome]:
     """Train each member under its setting to `budget.steps`; one outcome a member, in order.
+
+    Args:
+        together: whether members that are alike advance together; None where the images are on a GPU.
 
     Raises:
         InputError: a state does not fit, the folder to keep things in cannot be written, or memory is full.
@@ -58,29 +67,92 @@ def train(members: Sequence[Member], settings: Sequence[Setting], task: Task, bu
     diversity_of_data = diversity(task.images[:: max(1, len(task.images) // 4096)])
     if not diversity_of_data:
         raise InputError("the training images are all alike: there is nothing to learn from them")
-    outcomes = []
-    for index, (member, setting) in enumerate(zip(members, settings, strict=True)):
-        on_step = partial(budget.on_step, index) if budget.on_step is not None else None
+    runs = [
+        _Run(number, member, setting, task, diversity_of_data)
+        for number, (member, setting) in enumerate(zip(members, settings, strict=True))
+    ]
+    for run in runs:
+        if run.begins > budget.steps:
+            raise InputError(
+                f"{run.member.state}: the state of step {run.begins}, beyond the {budget.steps} steps asked for"
+            )
+    together = task.images.device.type != "cpu" if together is None else together
+    with one_thread():
+        for group in _groups(runs, together):
+            _train_group(group, task, budget)
+    return [run.done() for run in runs]
+
+
+def _groups(runs: Sequence["_Run"], together: bool) -> list[list["_Run"]]:
+    """Members that advance together: those that are alike, and stand at the same step.
+
+    A loss that does not load has its outcome at once.
+    """
+    groups: dict[Hashable, list[_Run]] = {}
+    for run in runs:
         started = time.perf_counter()
-        run = _Run(member, setting, task, diversity_of_data)
         try:
-            with one_thread():
-                outcome = run.to(budget.steps, on_step, budget.keep)
-        except TrainingError as stop:
-            outcome = Outcome(stop.status, reason=stop.reason, step=stop.step, curve=run.points())
+            run.criterion = run.member.criterion()
+            alike = run.setting.alike(run.criterion)
+        except Exception as error:  # noqa: BLE001  the loss is user code
+            reason = f"the loss does not load: {one_line(error)}"
+            run.end(run.failed(TrainingError("crashed", reason, 0)), time.perf_counter() - started)
+            continue
+        groups.setdefault((alike, run.begins) if together else run.number, []).append(run)
+    return list(groups.values())
+
+
+def _train_group(group: Sequence["_Run"], task: Task, budget: Budget) -> None:
+    """Train members that are alike, as many at a time as memory holds; where that was too many, half as many."""
+    room = capacity([(run.criterion, run.setting) for run in group], task.images, task.labels)
+    waiting = [group[i : i + room] for i in range(0, len(group), room)]
+    if len(waiting) > 1:
+        budget.note(f"{len(group)} trainings: {room} at a time, as {task.images.device}'s memory allows")
+    while waiting:
+        chunk = waiting.pop(0)
+        try:
+            _train_together(chunk, task, budget)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            where = f"out of memory on {task.images.device} at batch size {setting.batch_size}"
-            raise InputError(f"{where} and width {setting.architecture.width}: make them smaller") from None
-        seconds = time.perf_counter() - started
-        outcomes.append(Outcome(**{**vars(outcome), "seconds": seconds}))
-    return outcomes
+            release(task.images.device)
+            if len(chunk) == 1:
+                setting = chunk[0].setting
+                where = f"out of memory on {task.images.device} at batch size {setting.batch_size}"
+                raise InputError(f"{where} and width {setting.architecture.width}: make them smaller") from None
+            half = (len(chunk) + 1) // 2
+            budget.note(f"out of memory on {task.images.device} with {len(chunk)} trainings at once: {half} at a time")
+            waiting[:0] = [chunk[:half], chunk[half:]]
 
 
-def diversity(images: Tensor) -> float:
-    """Standard deviation over images (N, C, H, W), uint8, in grey levels, mean over pixels: 0 if all are alike."""
-    return float(images.float().std(dim=0).mean())
+def _train_together(runs: Sequence["_Run"], task: Task, budget: Budget) -> None:
+    """Train members side by side to the end, and give each its outcome."""
+    started = time.perf_counter()
+    for run in runs:
+        run.start()
+    criteria, seeds = [run.criterion for run in runs], [run.member.seed for run in runs]
+    settings, sources = [run.setting for run in runs], [run.member.source for run in runs]
+    training = Training(
+        criteria, seeds, settings, task.images, task.labels, diversity=runs[0].diversity_of_data, kinds=sources
+    )
+    for row, run in enumerate(runs):
+        if run.state is not None:
+            try:
+                training.restore(row, run.state)
+            except InputError as error:
+                raise InputError(f"{run.member.state}: {error}") from None
+    on_step = budget.on_step
+    told = None if on_step is None else lambda place, step: on_step(runs[place].number, step)
+    for checkpoint in due(budget.steps):
+        if checkpoint >= training.step:
+            training.advance(checkpoint, told)
+            for row, place in enumerate(training.members):
+                runs[place].judge(training, row)
+    outcomes = {place: runs[place].failed(error) for place, error in training.failures.items()}
+    outcomes |= {place: runs[place].outcome(training, row) for row, place in enumerate(training.members)}
+    seconds = (time.perf_counter() - started) / len(runs)
+    for place, outcome in outcomes.items():
+        runs[place].end(outcome, seconds)
 
 
 def identity(member: Member, setting: Setting, data: Mapping[str, Any]) -> str:
@@ -92,53 +164,76 @@ def identity(member: Member, setting: Setting, data: Mapping[str, Any]) -> str:
 class _Run:
     """One member on its way to an outcome."""
 
-    def __init__(self, member: Member, setting: Setting, task: Task, diversity_of_data: float) -> None:
-        self.member, self.setting, self.task = member, setting, task
+    def __init__(self, number: int, member: Member, setting: Setting, task: Task, diversity_of_data: float) -> None:
+        self.number, self.member, self.setting, self.task = number, member, setting, task
         self.diversity_of_data = diversity_of_data
         self.identity = identity(member, setting, task.data)
         self.curve: dict[int, dict[str, float]] = {}
-        latent = setting.architecture.latent
-        self.noise = fixed_noise(member.seed, max(task.n_samples, SAMPLES), latent).to(task.images.device)
+        self.criterion: nn.Module = nn.Identity()  # until it is loaded
+        self.state: dict[str, Any] | None = None
+        self._outcome: Outcome | None = None
+        if member.state is not None:
+            self.state = read_dict(member.state, STATE)
+            if self.state.get("identity") != self.identity:
+                raise InputError(
+                    f"{member.state}: the state of another loss, seed, setting or data than {member.name}'s"
+                )
+        self.start()
+
+    def start(self) -> None:
+        """Forget what was measured since the state was taken."""
+        known = self.state["curve"] if self.state else []
+        self.curve = {int(step): dict(metrics) for step, metrics in known}
+
+    @property
+    def begins(self) -> int:
+        """The step that the member stands at."""
+        return int(self.state["step"]) if self.state else 0
+
+    def end(self, outcome: Outcome, seconds: float) -> None:
+        self._outcome = replace(outcome, seconds=seconds)
+
+    def done(self) -> Outcome:
+        """The outcome, once there is one."""
+        assert self._outcome is not None
+        return self._outcome
 
     def points(self) -> tuple[tuple[int, Mapping[str, float]], ...]:
         return tuple(sorted(self.curve.items()))
 
-    def to(self, steps: int, on_step: Callable[[int], None] | None, keep: Path | None) -> Outcome:
-        training = self._begin(steps)
-        for checkpoint in due(steps):
-            if checkpoint not in self.curve and checkpoint >= training.step:
-                training.advance(checkpoint, on_step)
-                images = generate(training.average, self.noise[: self.task.n_samples])
-                spread = diversity(images) / self.diversity_of_data
-                self.curve[checkpoint] = {**self.task.judge(images), "diversity": spread}
-        files = self._keep(training, keep) if keep is not None else {}
+    def failed(self, error: TrainingError) -> Outcome:
+        return Outcome(error.status, reason=error.reason, step=error.step, curve=self.points())
+
+    def judge(self, training: Training, row: int) -> None:
+        """Measure the averaged generator at this step."""
+        if training.step not in self.curve:
+            images = generate(training.generator.averaged(row), *self._inputs(self.task.n_samples))
+            watched = {
+                "diversity": diversity(images) / self.diversity_of_data, "separation": training.watch.separation[row]
+            }  # fmt: skip
+            self.curve[training.step] = {**self.task.judge(images), **watched}
+
+    def outcome(self, training: Training, row: int) -> Outcome:
+        """What has become of a member that has come to the end."""
+        steps = training.step
+        files = self._keep(training, row, self.member.keep) if self.member.keep is not None else {}
         spread = self.curve[steps]["diversity"]
         if spread < COLLAPSED:
+            since = training.watch.thin_since[row] or steps
             reason = f"samples have {spread:.1%} of the data's diversity at step {steps}"
-            return Outcome("collapsed", reason=reason, step=steps, files=files, curve=self.points())
-        metrics = median(self.curve, steps)
-        return Outcome("ok", metrics, step=steps, files=files, curve=self.points())
+            reason += f", and those of training since step {since}" * (since < steps)
+            return Outcome("collapsed", reason=reason, step=since, files=files, curve=self.points())
+        return Outcome("ok", median(self.curve, steps), step=steps, files=files, curve=self.points())
 
-    def _begin(self, steps: int) -> Training:
-        try:
-            criterion = self.member.criterion()
-            recommended(criterion)
-        except Exception as error:  # noqa: BLE001  the loss is user code
-            raise TrainingError("crashed", f"the loss does not load: {one_line(error)}", 0) from None
-        training = Training(criterion, self.member.seed, self.task.images, self.setting)
-        path = self.member.state
-        if path is None:
-            return training
-        state = read_dict(path, STATE)
-        if state.get("identity") != self.identity:
-            raise InputError(f"{path}: the state of another loss, seed, setting or data than {self.member.name}'s")
-        training.restore(state)
-        if training.step > steps:
-            raise InputError(f"{path}: the state of step {training.step}, beyond the {steps} steps asked for")
-        self.curve = {int(step): dict(metrics) for step, metrics in state["curve"]}
-        return training
+    def _inputs(self, count: int) -> list[Tensor]:
+        """The seed's fixed noise, and labels for a conditional generator."""
+        device, shape = self.task.images.device, self.setting.architecture
+        inputs = [fixed_noise(self.member.seed, count, shape.latent)]
+        if shape.classes:
+            inputs.append(fixed_labels(self.member.seed, count, self.task.data["class_counts"]))
+        return [rows.to(device) for rows in inputs]
 
-    def _keep(self, training: Training, folder: Path) -> dict[str, Path]:
+    def _keep(self, training: Training, row: int, folder: Path) -> dict[str, Path]:
         """Write state, model and samples under names of this member at this step: nothing is ever overwritten."""
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.member.name)[:40]
         stem = f"{name}-{self.identity[:12]}-{training.step}"
@@ -149,10 +244,10 @@ class _Run:
         }
         curve = [list(point) for point in self.points()]
         head = {"schema": 1, "kind": STATE, "identity": self.identity, "curve": curve}
-        save_dict(files["state"], {**head, **training.state()})
-        architecture = self.setting.architecture
-        save_model(files["model"], training.average, architecture, self.member.seed, self.task.data)
-        images: NDArray[np.uint8] = generate(training.average, self.noise[:SAMPLES]).cpu().numpy()
+        save_dict(files["state"], {**head, **training.state(row)})
+        average = training.generator.averaged(row)
+        save_model(files["model"], average, self.setting.architecture, self.member.seed, self.task.data)
+        images: NDArray[np.uint8] = generate(average, *self._inputs(SAMPLES)).cpu().numpy()
         with replacing(files["samples"]) as file:
             np.savez_compressed(file, images=images)
         return files

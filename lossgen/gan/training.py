@@ -1,54 +1,36 @@
-"""The adversarial loop: one discriminator and one generator update in turn, for one member (`members.py` has the list).
+"""The adversarial loop, for members that train side by side (`members.py` has the whole list).
 
     for step in 1..budget:
-        real = a batch of images;  fake = generator(noise)
-        discriminator: Adam on criterion.discriminator_loss(D(real), D(fake without gradient)), plus the regularisers
-                       that the criterion recommends
+        n_critic times:
+            real = a batch of images;  fake = generator(noise)
+            discriminator: Adam on criterion.discriminator_loss(D(real), D(fake without gradient)), plus regularisers
         generator:     Adam on criterion.generator_loss(D(fake)), through the discriminator just updated
         average:       running mean of the generator's weights; it is what is judged and kept
 
-Everything is a function of the seed and the absolute step, so a training that continues from a kept state is, on a
-CPU, bit for bit the training that never stopped.
+D sees images through the augmentation, real and generated ones alike (Zhao et al. 2020). Every tensor has a leading
+axis of members, of which one is the usual number on a CPU; nothing is shared along it. Everything is a function of the
+seed and the absolute step, so a training that continues from a kept state is, on a CPU, bit for bit the training that
+never stopped.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lossgen.errors import InputError
-from lossgen.gan.nets import Architecture, initialise
-from lossgen.gan.regularisers import REGULARISERS, recommended
-from lossgen.gan.sampling import to_unit
-from lossgen.gan.streams import Batches, Purpose, stream
+from lossgen.gan.criteria import Criteria
+from lossgen.gan.luck import Draws
+from lossgen.gan.nets import initialise
+from lossgen.gan.players import Player, Single, Stacked
+from lossgen.gan.regularisers import REGULARISERS
+from lossgen.gan.setting import Setting
+from lossgen.gan.streams import Purpose, stream
+from lossgen.gan.watch import Watch
 from lossgen.runner import Status
 
 CHECK_EVERY = 50  # steps between looks at losses and weights; each look waits for the device
-
-
-@dataclass(frozen=True)
-class Setting:
-    """All that decides a training, beside the loss, the seed and the images.
-
-    Attributes:
-        architecture: of generator and discriminator.
-        batch_size: images in a batch, real and generated alike.
-        lr_generator, lr_discriminator: Adam's learning rates.
-        betas: Adam's decay rates, the same for both.
-        ema_decay: decay a step of the generator's running mean, once it is warm.
-        recommended: whether the regularisers that a loss recommends are applied.
-    """
-
-    architecture: Architecture
-    batch_size: int
-    lr_generator: float
-    lr_discriminator: float
-    betas: tuple[float, float]
-    ema_decay: float
-    recommended: bool = True
 
 
 class TrainingError(Exception):
@@ -62,172 +44,228 @@ class TrainingError(Exception):
 
 
 class Training:
-    """One loss at one seed, somewhere on its way.
+    """Losses at their seeds, somewhere on their way.
 
     Args:
-        criterion: the loss, by the contract of the emitted modules.
-        seed: entropy of all random streams; initial weights, batches and noise depend on it and not on the loss.
+        criteria: the losses, by the contract of the emitted modules.
+        seeds: a member each, entropy of all random streams; initial weights, batches and noise depend on it and not on
+            the loss.
+        settings: a member each; `Setting.alike` for all.
         images: the training images, uint8 (N, C, H, W), on the device to train on.
+        labels: their one-hot labels (N, classes), float, for conditional architectures.
+        diversity: of the images, in grey levels (`watch.diversity`).
+        kinds: what tells losses apart, for instance their sources; None where they all differ.
 
     Attributes:
         step: generator updates so far.
-        average: the generator with its weights and BatchNorm statistics averaged over the steps (EMA).
+        members: the numbers of those that still train; the others have failed.
+        failures: why, by number.
+        losses: of the last step, (members, 2): the discriminators' and the generators'.
     """
 
-    def __init__(self, criterion: nn.Module, seed: Sequence[int], images: Tensor, setting: Setting) -> None:
-        device = str(images.device)
-        self.criterion = criterion
-        self.images = images
-        self.setting = setting
+    def __init__(
+        self,
+        criteria: Sequence[nn.Module],
+        seeds: Sequence[Sequence[int]],
+        settings: Sequence[Setting],
+        images: Tensor,
+        labels: Tensor | None = None,
+        diversity: float = 1.0,
+        kinds: Sequence[object] | None = None,
+    ) -> None:
+        self.setting = settings[0]
         self.step = 0
+        self.members = list(range(len(criteria)))
+        self.failures: dict[int, TrainingError] = {}
+        device = images.device
+        self._device = device.type
+        self._criteria = Criteria(criteria, kinds or range(len(criteria)))
 
-        shape = setting.architecture
-        self.generator = initialise(shape.generator(), stream(seed, Purpose.GENERATOR)).to(device)
-        self.discriminator = initialise(shape.discriminator(), stream(seed, Purpose.DISCRIMINATOR)).to(device)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self._generator_optimiser = _adam(self.generator, setting.lr_generator, setting.betas)
-        self._discriminator_optimiser = _adam(self.discriminator, setting.lr_discriminator, setting.betas)
-        self._averaged = [pair for pair in _pairs(self.average, self.generator) if pair[0].is_floating_point()]
+        shape = self.setting.architecture
+        built: dict[tuple[int, ...], tuple[nn.Module, nn.Module]] = {}
+        for seed in dict.fromkeys(tuple(seed) for seed in seeds):
+            generator = initialise(shape.generator(), stream(seed, Purpose.GENERATOR))
+            discriminator = initialise(shape.discriminator(), stream(seed, Purpose.DISCRIMINATOR))
+            built[seed] = generator.to(device), discriminator.to(device)
+        nets = [built[tuple(seed)] for seed in seeds]
+        betas = [setting.betas for setting in settings]
+        rates = [setting.lr_generator for setting in settings], [setting.lr_discriminator for setting in settings]
+        self.generator = _player([pair[0] for pair in nets], rates[0], betas, averages=True)
+        self.discriminator = _player([pair[1] for pair in nets], rates[1], betas, averages=False)
 
-        self._noise = stream(seed, Purpose.NOISE, device)
-        self._penalty = stream(seed, Purpose.PENALTY, device)
-        self._regularisers = recommended(criterion) if setting.recommended else {}
-        self._batches = Batches(len(images), setting.batch_size, stream(seed, Purpose.BATCHES, device))
-        self._losses: list[tuple[Tensor, Tensor]] = []  # of the steps since the last look
+        conditional = labels if shape.classes else None
+        self.draws = Draws(seeds, images, conditional, self.setting.batch_size, self.setting.augmentation)
+        self.watch = Watch(len(criteria), diversity)
+        asked = [setting.strengths(criterion) for setting, criterion in zip(settings, criteria, strict=True)]
+        names = [name for name in REGULARISERS if any(name in each for each in asked)]
+        self._strengths = {name: torch.tensor([each.get(name, 0.0) for each in asked], device=device) for name in names}
+        self._ema = torch.tensor([setting.ema_decay for setting in settings], dtype=torch.float64)
+        self.losses = torch.zeros(len(criteria), 2, device=device)
+        self._losses: list[Tensor] = []  # of the steps since the last look
+        self._last: tuple[Tensor, Tensor, Tensor] | None = None  # scores of real and fake images, and the fake images
+        self._raised: dict[int, TrainingError] = {}  # what losses have raised in the step under way, by row
 
-    def advance(self, to: int, on_step: Callable[[int], None] | None = None) -> None:
-        """Train up to the absolute step `to`.
+    def advance(self, to: int, on_step: Callable[[int, int], None] | None = None) -> None:
+        """Train up to the absolute step `to`, all whose loss and weights stay finite; the others are left behind.
 
-        Raises:
-            TrainingError: the loss raised, gave no gradient, or a loss or a weight is no longer finite.
+        Args:
+            on_step: is told a member's number and step, now and then.
         """
-        while self.step < to:
+        while self.step < to and self.members:
             self._update()
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self._look()
                 if on_step is not None:
-                    on_step(self.step)
+                    for member in self.members:
+                        on_step(member, self.step)
         self._look()
 
+    def row(self, member: int) -> int:
+        """Where a member that still trains stands among the others."""
+        return self.members.index(member)
+
     def _update(self) -> None:
-        real = to_unit(self.images[self._batches.next()])
-        latent = self.setting.architecture.latent
-        noise = torch.randn(len(real), latent, generator=self._noise, device=real.device)
-        fake = self.generator(noise)
-
-        # The one batch of fakes serves both updates: detached for the discriminator, with its graph for the generator.
-        scores = self.discriminator(real), self.discriminator(fake.detach())
-
-        def penalty() -> Tensor | float:
-            parts = (
-                strength * REGULARISERS[name](self.discriminator, real, fake.detach(), scores[0], self._penalty)
-                for name, strength in self._regularisers.items()
-            )
-            return sum(parts, 0.0)
-
-        discriminator_loss = self._descend(self._discriminator_optimiser, "discriminator_loss", *scores, plus=penalty)
-
-        real_score = None
-        if getattr(self.criterion, "needs_real", False):
-            with torch.no_grad():
-                real_score = self.discriminator(real)
-        generator_loss = self._descend(
-            self._generator_optimiser, "generator_loss", self.discriminator(fake), real_score
-        )
-
-        self._losses.append((discriminator_loss, generator_loss))
+        for more in range(self.setting.n_critic, 0, -1):
+            real, labels = self.draws.next()
+            noise = self.draws.noise(self.setting.architecture.latent)
+            # The last batch of fakes serves both players: detached for the discriminator, with its graph for the
+            # generator.
+            with torch.set_grad_enabled(more == 1):
+                fake = self._run(self.generator, noise, labels)
+            seen = self.draws.augmented(real)
+            of_discriminator = self._discriminate(seen, fake.detach(), labels)
+        of_generator = self._generate(seen, fake, labels)
+        self.losses = torch.stack([of_discriminator, of_generator], 1)
+        self._losses.append(self.losses)
         # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
         # than 1 / (1 - ema_decay).
-        decay = min(self.setting.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for averaged, current in self._averaged:
-                averaged.lerp_(current, 1 - decay)
+        self.generator.average(self._ema.clamp(max=(1 + self.step) / (10 + self.step)))
+        if self._raised:
+            self._leave(self._raised)
+            self._raised = {}
 
-    def _descend(
-        self,
-        optimiser: torch.optim.Optimizer,
-        name: str,
-        *scores: Tensor | None,
-        plus: Callable[[], Tensor | float] | None = None,
-    ) -> Tensor:
-        """One step down the loss `name`; its value, detached. What the loss raises stops this member, and no other."""
-        try:
-            loss = getattr(self.criterion, name)(*scores)
-            if not isinstance(loss, Tensor) or loss.ndim:
-                shape = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-                raise TypeError(f"{shape} in place of a scalar tensor")
-            if plus is not None:
-                loss = loss + plus()
-            optimiser.zero_grad(set_to_none=True)
-            # Only the gradients that this optimiser steps on: the discriminator's are not computed for the generator.
-            torch.autograd.backward(loss, inputs=optimiser.param_groups[0]["params"])
-        except Exception as error:
-            if is_out_of_memory(error):  # that is no loss function's fault
-                raise
-            raise TrainingError("crashed", f"{name}: {one_line(error)}", self.step + 1) from None
-        optimiser.step()
-        return loss.detach()
+    def _discriminate(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
+        """One step of the discriminators; their losses, (members,), detached."""
+
+        def score(images: Tensor) -> Tensor:
+            return self._run(self.discriminator, images, labels)
+
+        fake_seen = self.draws.augmented(fake)
+        real_score, fake_score = score(real), score(fake_seen)
+        slopes = self._criteria.discriminator(real_score, fake_score)
+        self._note("discriminator_loss", slopes.errors)
+        values, outputs = slopes.values, [real_score, fake_score]
+        gradients: list[Tensor | None] = list(slopes.gradients)
+        share = self.draws.share() if "gradient_penalty" in self._strengths else real_score
+        for name, strength in self._strengths.items():
+            penalty = strength * REGULARISERS[name](score, real, fake_seen, real_score, share)
+            values = values + penalty.detach()
+            outputs.append(penalty.sum())
+            gradients.append(None)
+        self.discriminator.descend(outputs, gradients)
+        self._last = real_score.detach(), fake_score.detach(), fake
+        return values
+
+    def _generate(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
+        """One step of the generators; their losses, (members,), detached."""
+        real_score = None
+        if self._criteria.needs_real:
+            with torch.no_grad():
+                real_score = self._run(self.discriminator, real, labels)
+        fake_score = self._run(self.discriminator, self.draws.augmented(fake), labels)
+        slopes = self._criteria.generator(fake_score, real_score)
+        self._note("generator_loss", slopes.errors)
+        self.generator.descend([fake_score], list(slopes.gradients))
+        return slopes.values
+
+    def _run(self, player: Player, inputs: Tensor, labels: Tensor | None) -> Tensor:
+        """A player's outputs, float32, whatever the networks compute in."""
+        if self.setting.precision == "float32":
+            return player(inputs, labels)
+        with torch.autocast(self._device, torch.bfloat16):
+            return player(inputs, labels).float()
+
+    def _note(self, name: str, errors: Mapping[int, Exception]) -> None:
+        """Remember what losses have raised: their members go when the step is done, and no other is touched."""
+        for row, error in errors.items():
+            self._raised.setdefault(row, TrainingError("crashed", f"{name}: {one_line(error)}", self.step + 1))
 
     def _look(self) -> None:
-        """Stop where a loss was, or a weight is, not finite; NaN never heals under Adam, so now and then is enough."""
+        """Leave behind whose loss was, or whose weights are, not finite; NaN never heals under Adam, so now and then is
+        enough."""
         if not self._losses:
             return
-        losses = torch.stack([torch.stack(pair) for pair in self._losses])
+        losses = torch.stack(self._losses)  # (steps, members, players)
         first = self.step - len(losses) + 1
         self._losses = []
+        players = {"generator": self.generator, "discriminator": self.discriminator}
+        sound = torch.stack([player.finite() for player in players.values()]).cpu()
         finite = torch.isfinite(losses).cpu()
-        if not finite.all():
-            index, role = (int(value) for value in (~finite).nonzero()[0])
-            who = ("discriminator", "generator")[role]
-            value = float(losses[index, role])
-            raise TrainingError("diverged", f"the {who}'s loss is {value} at step {first + index}", first + index)
-        for who, net in (("generator", self.generator), ("discriminator", self.discriminator)):
-            if not torch.stack([torch.isfinite(weight).all() for weight in net.parameters()]).all():
-                raise TrainingError("diverged", f"a weight of the {who} is not finite at step {self.step}", self.step)
+        failed = {}
+        for row in range(len(self.members)):
+            if not finite[:, row].all():
+                index, role = (int(value) for value in (~finite[:, row]).nonzero()[0])
+                who, value = ("discriminator", "generator")[role], float(losses[index, row, role])
+                reason = f"the {who}'s loss is {value} at step {first + index}"
+                failed[row] = TrainingError("diverged", reason, first + index)
+            elif not sound[:, row].all():
+                who = list(players)[int((~sound[:, row]).nonzero()[0])]
+                reason = f"a weight of the {who} is not finite at step {self.step}"
+                failed[row] = TrainingError("diverged", reason, self.step)
+        if self._last is not None:
+            self.watch.look(self.step, *self._last)
+        if failed:
+            self._leave(failed)
 
-    def state(self) -> dict[str, Any]:
-        """All that a continued training needs, as a dict of plain values and tensors."""
-        return {
-            "step": self.step,
-            **{name: part.state_dict() for name, part in self._parts().items()},
-            "noise": self._noise.get_state(),
-            "penalty": self._penalty.get_state(),
-            "batches": self._batches.state(),
-        }
+    def _leave(self, failed: Mapping[int, TrainingError]) -> None:
+        """Go on without these members, by row."""
+        for row, error in failed.items():
+            self.failures[self.members[row]] = error
+        rows = [row for row in range(len(self.members)) if row not in failed]
+        self.members = [self.members[row] for row in rows]
+        self._last = None
+        self.losses = self.losses[rows]
+        if not rows:
+            self._losses = []
+            return
+        for part in (self.generator, self.discriminator, self._criteria, self.draws, self.watch):
+            part.keep(rows)
+        self._strengths = {name: strength[rows] for name, strength in self._strengths.items()}
+        self._ema = self._ema[rows]
+        self._losses = [losses[rows] for losses in self._losses]
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where `state` was taken.
+    def state(self, member: int) -> dict[str, Any]:
+        """All that a continued training of a member needs, as a dict of plain values and tensors."""
+        row = self.row(member)
+        return {"step": self.step, **{name: part.state(row) for name, part in self._parts().items()}}
+
+    def restore(self, member: int, state: Mapping[str, Any]) -> None:
+        """Go to where `state` was taken; all members are to go to the same step.
 
         Raises:
             InputError: the state is of other networks, or damaged.
         """
+        row = self.row(member)
         try:
             for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self._noise.set_state(state["noise"])
-            self._penalty.set_state(state["penalty"])
-            self._batches.restore(state["batches"])
+                part.restore(row, state[name])
             self.step = int(state["step"])
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the state does not fit this training: {one_line(error)}") from None
 
     def _parts(self) -> dict[str, Any]:
         return {
-            "generator": self.generator, "discriminator": self.discriminator, "average": self.average,
-            "generator_optimiser": self._generator_optimiser, "discriminator_optimiser": self._discriminator_optimiser,
+            "generator": self.generator, "discriminator": self.discriminator, "draws": self.draws, "watch": self.watch
         }  # fmt: skip
 
 
-def _adam(net: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
-    parameters = list(net.parameters())
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
-
-
-def _pairs(first: nn.Module, second: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """The tensors of two equal networks side by side: parameters and buffers."""
-    return list(zip(first.state_dict().values(), second.state_dict().values()))
+def _player(
+    nets: Sequence[nn.Module], rates: Sequence[float], betas: Sequence[tuple[float, float]], averages: bool
+) -> Player:
+    if len(nets) == 1:
+        return Single(nets[0], rates[0], betas[0], averages)
+    return Stacked(nets, rates, betas, averages)
 
 
 def one_line(error: BaseException) -> str:
@@ -236,10 +274,3 @@ def one_line(error: BaseException) -> str:
     if lines and isinstance(error, InputError):
         return lines[0]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the device's or the machine's memory is full."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -9,7 +9,7 @@ import torch
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.members import Task
 from lossgen.gan.nets import Architecture
-from lossgen.gan.training import Setting
+from lossgen.gan.setting import Setting
 
 LOSS = """
 import torch

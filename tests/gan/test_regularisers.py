@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lossgen.errors import InputError
 from lossgen.gan.members import Task, train
 from lossgen.gan.regularisers import REGULARISERS, drift, gradient_penalty, r1, recommended
-from lossgen.gan.training import Setting
+from lossgen.gan.setting import Setting
 from lossgen.language.loss import NEEDS
 from lossgen.runner import Budget, Member, Outcome
 
@@ -40,6 +40,11 @@ def images(seed: int, batch: int = 8) -> Tensor:
     return torch.randn(batch, 2, 3, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def middle(real: Tensor) -> Tensor:
+    """Half way between real and generated images."""
+    return torch.full((len(real), 1, 1, 1), 0.5, dtype=real.dtype)
+
+
 def test_there_is_one_for_every_need_of_the_language() -> None:
     assert set(REGULARISERS) == set(NEEDS)
 
@@ -48,7 +53,7 @@ def test_there_is_one_for_every_need_of_the_language() -> None:
 def test_closed_forms_on_a_linear_critic(slope: float) -> None:
     critic, real, fake = Linear(slope), images(0), images(1)
     score = critic(real)
-    found = [f(critic, real, fake, score, torch.Generator()).item() for f in (gradient_penalty, r1, drift)]
+    found = [f(critic, real, fake, score, middle(real)).item() for f in (gradient_penalty, r1, drift)]
     length = slope * 24**0.5
     expected = [(length - 1.0) ** 2, 0.5 * length**2, float((slope * real.sum((1, 2, 3))).square().mean())]
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
@@ -56,20 +61,33 @@ def test_closed_forms_on_a_linear_critic(slope: float) -> None:
 
 def test_r1_is_taken_at_the_real_images_and_the_penalty_between() -> None:
     real, fake = images(0), torch.zeros_like(images(1))
-    found = r1(Quadratic(), real, fake, real, torch.Generator()).item()
+    found = r1(Quadratic(), real, fake, real, middle(real)).item()
     assert found == pytest.approx(0.5 * real.flatten(1).square().sum(1).mean().item(), rel=1e-12)
-    generator = torch.Generator().manual_seed(4)
     shares = torch.rand(len(real), generator=torch.Generator().manual_seed(4)).double()
     lengths = shares * real.flatten(1).norm(dim=1)
-    found = gradient_penalty(Quadratic(), real.float(), fake.float(), real, generator).item()
-    assert found == pytest.approx((lengths - 1.0).square().mean().item(), rel=1e-5)
+    found = gradient_penalty(Quadratic(), real, fake, real, shares[:, None, None, None]).item()
+    assert found == pytest.approx((lengths - 1.0).square().mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list(REGULARISERS))
+def test_members_are_penalised_each_for_itself(name: str) -> None:
+    """With a leading axis of members, each gets what it would get alone."""
+    critic, real, fake, share = Quadratic(), images(0), images(1), torch.rand(8, 1, 1, 1, dtype=torch.float64)
+    alone = [REGULARISERS[name](critic, a, b, critic(a), share) for a, b in ((real, fake), (fake, real))]
+    pairs = torch.stack([real, fake]), torch.stack([fake, real])
+
+    def score(stacked: Tensor) -> Tensor:
+        return torch.stack([critic(each) for each in stacked])
+
+    together = REGULARISERS[name](score, *pairs, score(pairs[0]), torch.stack([share, share]))
+    torch.testing.assert_close(together, torch.stack(alone))
 
 
 @pytest.mark.parametrize("name", list(REGULARISERS))
 def test_each_moves_the_critic(name: str) -> None:
     critic = Linear(3.0)
     real = images(0)
-    REGULARISERS[name](critic, real, images(1), critic(real), torch.Generator()).backward()
+    REGULARISERS[name](critic, real, images(1), critic(real), middle(real)).backward()
     assert critic.slope.grad is not None and critic.slope.grad > 0.0
 
 
@@ -77,7 +95,7 @@ def test_each_moves_the_critic(name: str) -> None:
 def test_a_critic_without_a_slope_gets_a_finite_gradient(name: str) -> None:
     """As one whose rectifiers are all dead; the length of a vector has no derivative at 0."""
     critic, real = Linear(0.0), images(0)
-    REGULARISERS[name](critic, real, images(1), critic(real), torch.Generator()).backward()
+    REGULARISERS[name](critic, real, images(1), critic(real), middle(real)).backward()
     assert critic.slope.grad is not None and critic.slope.grad.isfinite()
 
 
@@ -115,8 +133,8 @@ def test_a_training_applies_what_the_loss_asks_for_unless_told_not_to(
 def test_a_penalised_training_continues_exactly(written: Written, setting: Setting, task: Task, tmp_path: Path) -> None:
     source = asking(written(), "{'gradient_penalty': 10.0, 'drift': 0.001}")
     member = Member("w", source, (3,))
-    (straight,) = train([member], [setting], task, Budget(60, tmp_path / "a"))
-    (half,) = train([member], [setting], task, Budget(25, tmp_path / "b"))
+    (straight,) = train([member], [setting], task, Budget(60))
+    (half,) = train([dataclasses.replace(member, keep=tmp_path)], [setting], task, Budget(25))
     rest = trained(source, setting, task, 60, state=half.files["state"])
     assert straight.status == "ok" and rest.metrics == straight.metrics
 

@@ -1,5 +1,6 @@
 """The loop: same luck for all, exact continuation, and every way in which a training can end."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,24 +9,31 @@ import pytest
 import torch
 
 from lossgen.errors import InputError
-from lossgen.gan import training as loop
 from lossgen.gan.members import Task, train
-from lossgen.gan.sampling import fixed_noise, generate, sample
+from lossgen.gan.sampling import fixed_noise, generate, sample, to_unit
+from lossgen.gan.setting import Setting
 from lossgen.gan.streams import Batches, one_thread, stream
-from lossgen.gan.training import Setting, Training
+from lossgen.gan.training import Training
 from lossgen.runner import Budget, Member, Outcome
 
 Written = Callable[..., str]
 
 
 def go(members: list[Member], setting: Setting, task: Task, steps: int, keep: Path | None = None) -> list[Outcome]:
-    return train(members, [setting] * len(members), task, Budget(steps, keep))
+    kept = [dataclasses.replace(member, keep=keep) for member in members]
+    return train(kept, [setting] * len(members), task, Budget(steps))
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     content = torch.load(path, weights_only=True)
-    nets = {key: content[key] for key in ("generator", "discriminator", "average") if key in content}
+    players = {who: content[who] for who in ("generator", "discriminator")}
+    nets = {f"{who} {which}": state[which] for who, state in players.items() for which in ("net", "average")}
     return {f"{net}.{name}": tensor for net, state in nets.items() for name, tensor in state.items()}
+
+
+def begin(source: str, seed: int, setting: Setting, task: Task) -> Training:
+    """A training of one member."""
+    return Training([Member("x", source, (seed,)).criterion()], [(seed,)], [setting], task.images)
 
 
 @pytest.mark.parametrize(("first", "then"), [(20, 40), (37, 70), (13, 101)])
@@ -69,21 +77,19 @@ def test_all_losses_of_a_seed_meet_the_same_luck(written: Written, setting: Sett
         written(),
         written(real="(real_score - 1) ** 2", fake="fake_score**2", generator="(fake_score - 1) ** 2"),
     )
-    one, other = (
-        Training(Member("x", source, (5,)).criterion(), (5,), task.images, setting) for source in sources
-    )  # fmt: skip
-    for net in ("generator", "discriminator", "average"):
-        states = [getattr(run, net).state_dict() for run in (one, other)]
+    one, other = (begin(source, 5, setting, task) for source in sources)
+    for player in ("generator", "discriminator"):
+        states = [getattr(run, player).net(0).state_dict() for run in (one, other)]
         assert all(states[0][name].equal(states[1][name]) for name in states[0])
     with one_thread():
         one.advance(20)
         other.advance(20)
-    assert one._batches.next().equal(other._batches.next())
-    assert one._noise.get_state().equal(other._noise.get_state())
-    stranger = Training(Member("x", sources[0], (6,)).criterion(), (6,), task.images, setting)
-    assert not stranger.state()["generator"]["layers.0.weight"].equal(
-        Training(one.criterion, (5,), task.images, setting).state()["generator"]["layers.0.weight"]
-    )
+    assert one.draws.next()[0].equal(other.draws.next()[0])
+    assert one.draws.noise(3).equal(other.draws.noise(3))
+    weight = "layers.0.weight"
+    first, same, stranger = (begin(sources[0], seed, setting, task).generator.net(0) for seed in (5, 5, 6))
+    assert first.state_dict()[weight].equal(same.state_dict()[weight])
+    assert not stranger.state_dict()[weight].equal(same.state_dict()[weight])
 
 
 def test_an_epoch_shows_each_image_once() -> None:
@@ -94,15 +100,15 @@ def test_an_epoch_shows_each_image_once() -> None:
 
 
 def test_discriminator_learns_and_average_follows(written: Written, setting: Setting, task: Task) -> None:
-    run = Training(Member("bce", written(), (0,)).criterion(), (0,), task.images, setting)
-    fakes = generate(run.average, fixed_noise(0, 64, 16))
+    run = begin(written(), 0, setting, task)
+    fakes = generate(run.generator.averaged(0), fixed_noise(0, 64, 16))
     with one_thread():
         run.advance(60)
     with torch.no_grad():
-        real, fake = (run.discriminator(loop.to_unit(images)).mean() for images in (task.images[:64], fakes))
+        real, fake = (run.discriminator(to_unit(images)[None]).mean() for images in (task.images[:64], fakes))
     assert real > fake
-    live = run.generator.state_dict()
-    for name, averaged in run.average.state_dict().items():
+    live = run.generator.net(0).state_dict()
+    for name, averaged in run.generator.averaged(0).state_dict().items():
         if averaged.is_floating_point():
             assert not averaged.equal(live[name]), name
 
@@ -111,10 +117,10 @@ def test_discriminators_gradient_is_none_of_the_generators_business(
     written: Written, setting: Setting, task: Task
 ) -> None:
     """A generator without gradient stays as it is, and the discriminator learns from its own loss alone."""
-    run = Training(Member("x", written(generator="0 * fake_score"), (0,)).criterion(), (0,), task.images, setting)
-    before = {name: weight.clone() for name, weight in run.generator.named_parameters()}
+    run = begin(written(generator="0 * fake_score"), 0, setting, task)
+    before = {name: weight.clone() for name, weight in run.generator.net(0).named_parameters()}
     run.advance(3)
-    assert all(weight.equal(before[name]) for name, weight in run.generator.named_parameters())
+    assert all(weight.equal(before[name]) for name, weight in run.generator.net(0).named_parameters())
 
 
 def test_ends_that_are_no_result(written: Written, setting: Setting, task: Task) -> None:
