@@ -30,10 +30,10 @@ def gpus() -> list[str]:
     return named[:count] if named else [str(number) for number in range(count)]
 
 
-def default_workers(runner: str, device: str) -> int:
-    """Worker processes where none were asked for: one a core; for commands on "cuda" one a GPU, else one for a GPU."""
+def default_workers(device: str) -> int:
+    """Worker processes where none were asked for: one a core, or one a GPU; one for a GPU that is named."""
     import joblib
 
     if device == "cpu":
         return int(joblib.cpu_count())
-    return max(1, len(gpus())) if (runner, device) == ("command", "cuda") else 1
+    return max(1, len(gpus())) if device == "cuda" else 1

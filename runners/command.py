@@ -143,11 +143,11 @@ class Command:
     def _train(self, member: Member, budget: Budget) -> Outcome:
         if member.condition:
             raise InputError(f"a command has no setting that could be changed, but got {dict(member.condition)}")
-        scratch = None if budget.keep else Path(tempfile.mkdtemp(prefix="lossgen-"))
-        folder = (budget.keep or scratch or Path()).absolute()
+        scratch = None if member.keep else Path(tempfile.mkdtemp(prefix="lossgen-"))
+        folder = (member.keep or scratch or Path()).absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            log, shown = _log(member, budget.keep)
+            log, shown = _log(member)
             ending, out = "", folder
             for _ in range(1 + self.chosen.retries):
                 ending, out = self._run(member, budget.steps, folder, log, scratch)
@@ -164,9 +164,9 @@ class Command:
                 shutil.rmtree(scratch, ignore_errors=True)
         if not math.isfinite(value):
             return Outcome("diverged", reason=f"{self.metric.key} is {value}; see {shown}", step=budget.steps)
-        if not budget.keep:
+        if not member.keep:
             log.unlink(missing_ok=True)
-        files = {"state": out} if budget.keep and has(self.words, "resume") else {}
+        files = {"state": out} if member.keep and has(self.words, "resume") else {}
         return Outcome("ok", {self.metric.name: value}, step=budget.steps, files=files)
 
     def _run(self, member: Member, steps: int, folder: Path, log: Path, scratch: Path | None) -> tuple[str, Path]:
@@ -200,9 +200,9 @@ def _fresh(folder: Path) -> Path:
     return out
 
 
-def _log(member: Member, keep: Path | None) -> tuple[Path, str]:
+def _log(member: Member) -> tuple[Path, str]:
     """The log of a training, and how to call it: by its place in the run's folder, where there is one."""
-    if keep:
+    if keep := member.keep:
         return keep / "log.txt", f"{keep.parent.name}/{keep.name}/log.txt"
     name = f"{member.name}-{'.'.join(map(str, member.seed))}.log"
     logs = os.environ.get("LOSSGEN_LOGS")

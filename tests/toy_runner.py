@@ -18,6 +18,7 @@ class Options(BaseModel):
     pause: float = Field(0.0, description="seconds a training takes")
     misbehave: str = Field("", description="die, die-once, hang or raise: what trainings of found losses do")
     marks: str = Field("", description="file that gets a line a training")
+    together: bool = Field(False, description="say that members of a list advance together")
 
 
 class Toy:
@@ -29,12 +30,16 @@ class Toy:
         self.chosen = Options.model_validate(options.model_dump())
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
-        return Preparation({"data": {"name": data.name}, "options": self.chosen.model_dump()}, ["a toy"])
+        self.together = self.chosen.together
+        options = self.chosen.model_dump(exclude={"together"})
+        return Preparation({"data": {"name": data.name}, "options": options}, ["a toy"])
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
-        return [self._train(member, budget) for member in members]
+        if self.together:
+            budget.note(f"a list of {len(members)}")
+        return [self._train(number, member, budget) for number, member in enumerate(members)]
 
-    def _train(self, member: Member, budget: Budget) -> Outcome:
+    def _train(self, number: int, member: Member, budget: Budget) -> Outcome:
         if self.chosen.marks:
             with Path(self.chosen.marks).open("a") as file:
                 file.write(f"{member.name} {member.seed}\n")
@@ -42,7 +47,7 @@ class Toy:
             self._misbehave(member)
         time.sleep(self.chosen.pause)
         if budget.on_step:
-            budget.on_step(0, budget.steps)
+            budget.on_step(number, budget.steps)
         score = torch.linspace(-4, 4, 17)
         value = float(member.criterion().discriminator_loss(score, -score))
         luck = (sum(member.seed) * 7919 % 101) / 1000

@@ -87,7 +87,7 @@ def carry_out(
     with _opened(asked, warn) as run:
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
-        workers = flags["workers"] or default_workers(run.config.runner, run.config.device)
+        workers = flags["workers"] or default_workers(run.config.device)
         try:
             if view:
                 view.say(f"Run {run.path}")

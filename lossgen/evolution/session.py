@@ -21,6 +21,8 @@ STAGES = {"search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "po
 polish and an audit train is compared with the search's; what an interrupted run verifies may be verified for good."""
 
 TIMING_STEPS = (20, 60)
+LONGEST_TIMED = 64
+"""Trainings that advance together while their price is measured; more are hardly cheaper."""
 TRIAL_TIMEOUT = 600.0
 
 
@@ -77,6 +79,7 @@ class Session:
 
     def time_training(self, entry: Entry) -> Timing | None:
         """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run.
+        Where members advance together, a training's share of a list as long as a round of this run.
 
         None where steps say nothing of a training's price: then the first one tells it.
 
@@ -103,12 +106,15 @@ class Session:
                 raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {reason}")
             seconds[task.steps] = outcome.seconds
 
-        tasks = [self.task("timing", entry, 0, steps, keep=False) for steps in TIMING_STEPS]
-        limit = max(self.run.config.timeout or 0.0, TRIAL_TIMEOUT)
-        for task in (tasks[0], *tasks):  # the first training of a worker warms it up; it is not counted
+        config = self.run.config
+        round_ = (config.population if config.kind == "evolve" else len(config.losses)) * config.seeds
+        count = min(-(-round_ // self.pool.count), LONGEST_TIMED) if self.ready.together else 1
+        limit = max(config.timeout or 0.0, TRIAL_TIMEOUT)
+        for steps in (TIMING_STEPS[0], *TIMING_STEPS):  # the first training of a worker warms it up; it is not counted
             if self.stopping:
                 self.nothing_yet()
-            self.pool.run([task], done, timeout=limit)
+            tasks = [self.task("timing", entry, replicate, steps, keep=False) for replicate in range(count)]
+            self.pool.run(tasks, done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
         return max(seconds[few] - few * a_step, 0.0), a_step
@@ -192,7 +198,8 @@ class Session:
                     batch.done(task, outcome)
 
             tasks = [*(task for task, _ in beside.values()), *batch.tasks]
-            self.pool.run(tasks, done, batch.on_step, self._go_on(stage, reserve), self._timeout())
+            go_on, note = self._go_on(stage, reserve), self.listener.note
+            self.pool.run(tasks, done, batch.on_step, go_on, self._timeout(), note)
             self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
         self.save_profile()
         return {
@@ -238,7 +245,7 @@ class Session:
         folder = self.run.path / "models" / f"{entry.loss.name}-{replicate}" if keep else None
         key = f"{stage} {entry.digest} {replicate} {steps}"
         text = "" if entry.trusted else print_loss(entry.loss)
-        return Task(key, Member(entry.loss.name, entry.source, seed), text, steps, folder)
+        return Task(key, Member(entry.loss.name, entry.source, seed, keep=folder), text, steps)
 
     def _go_on(self, stage: str, reserve: int | None) -> Callable[[], bool]:
         """Whether to train one more: the run is not stopped, and where there is a limit, there is time for it and for

@@ -21,11 +21,12 @@ COMMAND = ["--command", "sh train.sh {loss_file} {out} {seed}", "--metric", "{ou
         ([*COMMAND, "--device", "cuda"], 3),
         ([*COMMAND, "--device", "cuda:1"], 1),
         ([*COMMAND, "--device", "cuda", "--workers", "5"], 5),
-        (["--device", "cuda"], 1),
+        (["--device", "cuda"], 3),
+        (["--device", "cuda:2"], 1),
         (["--device", "cpu"], 7),
     ],
 )
-def test_commands_have_a_worker_a_gpu(
+def test_there_is_a_worker_a_gpu(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], workers: int
 ) -> None:
     def started(run: Any, count: int, listener: Any) -> NoReturn:

@@ -68,10 +68,10 @@ def command(how: str = "length", more: str = "{seed} {steps} {name} {resume}") -
 
 
 def trained(
-    how: str = "length", metric: str = "{out}/m.json:fid", budget: Budget | None = None, seed: int = 3, **options: Any
+    how: str = "length", metric: str = "{out}/m.json:fid", keep: Path | None = None, seed: int = 3, **options: Any
 ) -> Outcome:
     runner = FOUND.cls(FOUND.cls.options(command=command(how), metric=metric, **options))
-    (outcome,) = runner.train([Member("Hinge", HINGE, (0, seed))], budget or Budget(7))
+    (outcome,) = runner.train([Member("Hinge", HINGE, (0, seed), keep=keep)], Budget(7))
     return outcome
 
 
@@ -94,12 +94,12 @@ def test_a_command_is_given_the_emitted_text_and_a_seed(folder: Path) -> None:
 
 
 def test_what_is_kept_can_be_gone_on_from(folder: Path) -> None:
-    outcome = trained(budget=Budget(7, folder / "kept"))
+    outcome = trained(keep=folder / "kept")
     state = outcome.files["state"]
     assert state == folder / "kept" / "out" and (state / "m.json").exists()
     assert (folder / "kept" / "Hinge.py").read_text() == HINGE
     runner = FOUND.cls(FOUND.cls.options(command=command(), metric="{out}/m.json:fid"))
-    (outcome,) = runner.train([Member("Hinge", HINGE, (0, 3), state=state)], Budget(9, folder / "kept"))
+    (outcome,) = runner.train([Member("Hinge", HINGE, (0, 3), state=state, keep=folder / "kept")], Budget(9))
     assert seen(folder)["given"][4] == str(state), "not told where to go on from"
     assert seen(folder)["all"] == [], "not a fresh folder"
     assert outcome.files["state"] != state and (state / "m.json").exists()
@@ -156,7 +156,7 @@ def test_a_result_that_is_none_is_the_outcome_and_names_its_log(
 
 @pytest.mark.parametrize(("how", "retries", "status", "runs"), [("fail", 2, "crashed", 3), ("fail-once", 1, "ok", 2)])
 def test_a_crash_is_tried_again(folder: Path, how: str, retries: int, status: str, runs: int) -> None:
-    outcome = trained(how, budget=Budget(7, folder / "kept"), retries=retries)
+    outcome = trained(how, keep=folder / "kept", retries=retries)
     assert outcome.status == status
     assert (folder / "kept" / "log.txt").read_text().count("$ ") == runs
     assert ("; see" in outcome.reason) is (status != "ok")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,7 +32,6 @@ class Task:
         member: to be trained; its module is first compared with the kernel's evaluation of `loss`.
         loss: loss text, "" for a module of somebody's own that is taken as it is.
         steps: absolute step to reach.
-        keep: folder for model and samples, None to keep nothing.
         check: "" to train; "equal" only to compare the module with the kernel, "full" to run `full_checks` on it, too.
             The outcome of a check is "ok", with what was found as its reason, or "crashed" with the fault.
     """
@@ -41,7 +40,6 @@ class Task:
     member: Member
     loss: str
     steps: int
-    keep: Path | None = field(default=None)
     check: Check = ""
 
 
@@ -54,7 +52,6 @@ def write(stream: IO[str], message: Mapping[str, Any]) -> None:
 def task_to_json(task: Task) -> dict[str, Any]:
     member = task.member
     return {
-        "op": "train",
         "key": task.key,
         "name": member.name,
         "source": member.source,
@@ -62,8 +59,8 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "seed": list(member.seed),
         "condition": dict(member.condition),
         "state": str(member.state) if member.state else None,
+        "keep": str(member.keep) if member.keep else None,
         "steps": task.steps,
-        "keep": str(task.keep) if task.keep else None,
         "check": task.check,
     }
 
@@ -75,9 +72,9 @@ def task_from_json(message: Mapping[str, Any]) -> Task:
         tuple(message["seed"]),
         message["condition"],
         Path(message["state"]) if message["state"] else None,
+        Path(message["keep"]) if message["keep"] else None,
     )
-    keep = Path(message["keep"]) if message["keep"] else None
-    return Task(message["key"], member, message["loss"], message["steps"], keep, message["check"])
+    return Task(message["key"], member, message["loss"], message["steps"], message["check"])
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

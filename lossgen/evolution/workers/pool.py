@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 
 from lossgen.errors import InputError, LossgenError
 from lossgen.evolution.workers.messages import Assignment, Task, outcome_from_json, task_to_json, write
+from lossgen.evolution.workers.waiting import Waiting
 from lossgen.runner import Direction, Outcome
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 WORKER_DIED = "its worker died twice"
-DEATHS_ALLOWED = 1
-"""A training whose worker died is tried once more: the death may have had nothing to do with it."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,14 @@ class Ready:
     protocol: dict[str, Any]
     notes: list[str]
     counts_steps: bool = True
+    together: bool = False
 
 
 @dataclass
 class _Worker:
     number: int
     process: "subprocess.Popen[str]"
-    task: Task | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)  # in hand, by key
     timeout: float = float("inf")
     deadline: float = float("inf")
     ready: bool = False
@@ -66,6 +65,7 @@ class Pool:
         self._inbox: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self._workers: list[_Worker] = []
         self._stillborn: set[int] = set()
+        self._together = False
 
     def __enter__(self) -> "Pool":
         return self
@@ -86,6 +86,7 @@ class Pool:
         """
         self._workers = [self._spawn(0)]
         ready = self._await_ready()
+        self._together = ready.together
         for number in range(1, self.count):
             self._workers.append(self._spawn(number))
         return ready
@@ -97,26 +98,27 @@ class Pool:
         on_step: Callable[[Task, int], None] = lambda task, step: None,
         go_on: Callable[[], bool] = lambda: True,
         timeout: float = float("inf"),
+        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Train all tasks; `on_done` is called in the driver, in order of completion.
+
+        Where the runner says that members advance together, a worker is given a list of trainings at a time.
 
         Args:
             on_step: progress within a task.
             go_on: asked before a task is handed out; False lets those that run end and leaves the rest.
-            timeout: seconds a task may take.
+            timeout: seconds a task may take; a list so many times as long as there are tasks in it.
+            on_note: what a runner says on the way.
         """
-        waiting = deque(tasks)
-        deaths: dict[str, int] = {}
+        waiting = Waiting(tasks, self._together)
         while True:
-            for worker in self._workers:
-                if worker.process.poll() is not None:
-                    continue  # it has died at rest, or with its task done; its end is in the inbox
-                if worker.ready and worker.task is None and not worker.timed_out and waiting:
-                    if not go_on():
-                        waiting.clear()
-                        break
-                    self._hand_out(worker, waiting.popleft(), timeout)
-            if not waiting and all(worker.task is None for worker in self._workers):
+            idle = [worker for worker in self._workers if self._is_idle(worker)]
+            for i, worker in enumerate(idle):
+                if waiting and not go_on():
+                    waiting.clear()
+                if waiting:
+                    self._hand_out(worker, waiting.take(len(idle) - i), timeout)
+            if not waiting and not any(worker.tasks for worker in self._workers):
                 return
             self._kill_late()
             try:
@@ -124,19 +126,26 @@ class Pool:
             except queue.Empty:
                 continue
             if message is None:
-                self._bury(worker, waiting, deaths, on_done)
+                self._bury(worker, waiting, on_done)
+            elif message["event"] == "note":
+                on_note(message["text"])
             else:
                 self._receive(worker, message, on_done, on_step)
 
-    def _hand_out(self, worker: _Worker, task: Task, timeout: float) -> None:
-        worker.task = task
-        worker.timeout = timeout
-        worker.deadline = time.monotonic() + timeout
-        self._send(worker, task_to_json(task))
+    @staticmethod
+    def _is_idle(worker: _Worker) -> bool:
+        """Whether it waits for tasks; one that has died at rest, or with its tasks done, has its end in the inbox."""
+        return worker.ready and not worker.tasks and not worker.timed_out and worker.process.poll() is None
+
+    def _hand_out(self, worker: _Worker, tasks: list[Task], timeout: float) -> None:
+        worker.tasks = {task.key: task for task in tasks}
+        worker.timeout = timeout * len(tasks)
+        worker.deadline = time.monotonic() + worker.timeout
+        self._send(worker, {"op": "train", "tasks": [task_to_json(task) for task in tasks]})
 
     def _kill_late(self) -> None:
         for worker in self._workers:
-            if worker.task is not None and time.monotonic() > worker.deadline and not worker.timed_out:
+            if worker.tasks and time.monotonic() > worker.deadline and not worker.timed_out:
                 worker.timed_out = True
                 worker.process.kill()
 
@@ -152,40 +161,28 @@ class Pool:
             self._stillborn.discard(worker.number)
         elif message["event"] == "error":
             raise self._error(worker, message)
-        elif worker.task is not None and message["key"] == worker.task.key:
+        elif message["key"] in worker.tasks:
             if message["event"] == "step":
-                on_step(worker.task, message["step"])
+                on_step(worker.tasks[message["key"]], message["step"])
             else:
-                task, worker.task = worker.task, None
-                on_done(task, outcome_from_json(message["outcome"]))
+                on_done(worker.tasks.pop(message["key"]), outcome_from_json(message["outcome"]))
 
-    def _bury(
-        self,
-        worker: _Worker,
-        waiting: "deque[Task]",
-        deaths: dict[str, int],
-        on_done: Callable[[Task, Outcome], None],
-    ) -> None:
-        """A worker's pipe closed: put another in its place, and decide what becomes of its task."""
+    def _bury(self, worker: _Worker, waiting: Waiting, on_done: Callable[[Task, Outcome], None]) -> None:
+        """A worker's pipe closed: put another in its place, and decide what becomes of its tasks."""
         code = worker.process.wait()
-        task = worker.task
+        tasks = list(worker.tasks.values())
         if not worker.ready:
             self._refuse_stillborn(worker, code)
         self._workers[self._workers.index(worker)] = self._spawn(worker.number)
-        if task is None:
+        if not tasks:
             return
-        if worker.timed_out:
+        if worker.timed_out and len(tasks) == 1:
             seconds = worker.timeout
-            on_done(
-                task, Outcome("timeout", reason=f"not done within its time limit of {seconds:.0f} s", seconds=seconds)
-            )
-            return
-        deaths[task.key] = deaths.get(task.key, 0) + 1
-        if deaths[task.key] > DEATHS_ALLOWED:
+            reason = f"not done within its time limit of {seconds:.0f} s"
+            on_done(tasks[0], Outcome("timeout", reason=reason, seconds=seconds))
+        elif not waiting.give_back(tasks):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            on_done(task, Outcome("crashed", reason=f"{WORKER_DIED} ({how})"))
-        else:
-            waiting.appendleft(task)
+            on_done(tasks[0], Outcome("crashed", reason=f"{WORKER_DIED} ({how})"))
 
     def _refuse_stillborn(self, worker: _Worker, code: int) -> None:
         """Raise where a worker that has died before it was ready is not to be started once more: something from outside
@@ -253,6 +250,7 @@ class Pool:
                 message["protocol"],
                 message["notes"],
                 message["counts_steps"],
+                message["together"],
             )
 
     def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from typing import IO, Any
 
 from lossgen.errors import CheckError, InputError
@@ -41,9 +42,10 @@ def main() -> int:
             if message["op"] == "prepare":
                 runner = _prepare(message, channel)
             elif runner is not None:
-                task = task_from_json(message)
-                outcome = _check(task, verified) if task.check else _train(runner, task, channel, verified)
-                write(channel, {"event": "done", "key": task.key, "outcome": outcome_to_json(outcome)})
+                tasks = [task_from_json(each) for each in message["tasks"]]
+                checks = [_check(task, verified) for task in tasks if task.check]
+                for task, outcome in zip(tasks, checks or _train(runner, tasks, channel, verified), strict=True):
+                    write(channel, {"event": "done", "key": task.key, "outcome": outcome_to_json(outcome)})
         except InputError as error:
             write(channel, {"event": "error", "input": True, "message": str(error)})
         except Exception as error:  # noqa: BLE001  the driver must hear of it, whatever it is
@@ -62,7 +64,7 @@ def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
     if found.digest != message["digest"]:
         raise InputError(f"runner {found.path}: has changed since the run began; undo the change, or start a new run")
     runner = found.cls(found.cls.options.model_validate(message["options"]))
-    preparation = runner.prepare(DataSpec(**message["data"]), message["device"])
+    preparation = runner.prepare(DataSpec(**message["data"]), _device(message["device"]))
     if not runner.objectives or not set(runner.objectives.values()) <= {"min", "max"}:
         raise InputError(
             f"runner {found.path}: objectives are {dict(runner.objectives)!r}; "
@@ -78,30 +80,68 @@ def _prepare(message: dict[str, Any], channel: IO[str]) -> Runner:
             "protocol": dict(preparation.protocol),
             "notes": list(preparation.notes),
             "counts_steps": bool(getattr(runner, "counts_steps", True)),
+            "together": bool(getattr(runner, "together", False)),
         },
     )
     return runner
 
 
-def _train(runner: Runner, task: Task, channel: IO[str], verified: set[str]) -> Outcome:
+def _device(device: str) -> str:
+    """This worker's GPU, where there are several and none is named."""
+    if device != "cuda":
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
+    return f"cuda:{int(os.environ.get('LOSSGEN_WORKER', '0')) % count}" if count > 1 else device
+
+
+def _train(runner: Runner, tasks: Sequence[Task], channel: IO[str], verified: set[str]) -> list[Outcome]:
+    """Train a list of members, whose budget is the same, to their outcomes; those refused first are not trained."""
+    refused = {task.key: outcome for task in tasks if (outcome := _refused(task, verified)) is not None}
+    sound = [task for task in tasks if task.key not in refused]
     started = time.monotonic()
 
-    def on_step(_: int, step: int) -> None:
-        write(channel, {"event": "step", "key": task.key, "step": step})
+    def on_step(index: int, step: int) -> None:
+        write(channel, {"event": "step", "key": sound[index].key, "step": step})
 
+    def on_note(text: str) -> None:
+        write(channel, {"event": "note", "text": text})
+
+    outcomes: list[Outcome] = []
+    try:
+        if sound:
+            found = runner.train([task.member for task in sound], Budget(sound[0].steps, on_step, on_note))
+            objective = next(iter(runner.objectives))
+            # A runner's own idea of its seconds is not asked for: budgets are planned with these.
+            seconds = (time.monotonic() - started) / len(sound)
+            outcomes = [dataclasses.replace(_sound(each, objective), seconds=seconds) for each in found]
+            if len(outcomes) != len(sound):
+                raise ValueError(f"train gives {len(outcomes)} outcomes for {len(sound)} members")
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is a member's outcome
+        if len(sound) > 1:  # whose it is shows when each is trained alone
+            outcomes = [_train(runner, [task], channel, verified)[0] for task in sound]
+        else:
+            outcomes = [_crashed(error, started)]
+    trained = {task.key: outcome for task, outcome in zip(sound, outcomes, strict=True)}
+    return [{**refused, **trained}[task.key] for task in tasks]
+
+
+def _refused(task: Task, verified: set[str]) -> Outcome | None:
+    """The outcome of a module that does not compute what was searched, None where it does."""
+    started = time.monotonic()
     try:
         if task.loss:
             _verify(task, verified)
-        (outcome,) = runner.train([task.member], Budget(task.steps, task.keep, on_step))
-        outcome = _sound(outcome, next(iter(runner.objectives)))
     except InputError:
         raise
     except CheckError as error:
         return Outcome("crashed", reason=_ill_conditioned(task, error), seconds=time.monotonic() - started)
-    except Exception as error:  # noqa: BLE001  a runner is other people's code; what it raises is this member's outcome
+    except Exception as error:  # noqa: BLE001  what one check comes to must not end a search
         return _crashed(error, started)
-    # A runner's own idea of its seconds is not asked for: budgets are planned with these.
-    return dataclasses.replace(outcome, seconds=time.monotonic() - started)
+    return None
 
 
 def _check(task: Task, verified: set[str]) -> Outcome:
