@@ -19,14 +19,19 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossgen.errors import InputError
+from lossgen.gan.augment import FEW_IMAGES, default_policy, parse_policy
 from lossgen.gan.data import load
 from lossgen.gan.features import Judge, load_extractor
 from lossgen.gan.members import Task, train
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
+from lossgen.gan.regularisers import REGULARISERS
 from lossgen.gan.sampling import check_device, grid
-from lossgen.gan.training import Setting
+from lossgen.gan.setting import Setting
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
+
+LARGEST_UNASKED = 32
+"""Pixels of a side up to which --image-size need not be given: 64 take four times as long to train."""
 
 
 class Options(BaseModel):
@@ -36,21 +41,39 @@ class Options(BaseModel):
 
     width: int = Field(16, ge=1, le=512, description="channels of the layer nearest to the image")
     latent: int = Field(32, ge=1, le=4096, description="dimension of the generator's input")
+    generator: Literal["dcgan", "autoencoder"] = Field(
+        "dcgan", description="dcgan decodes the latent vector; autoencoder maps it to an image first, and encodes that"
+    )
+    conditional: bool = Field(False, description="tell both networks the class of each image")
     normalisation: Literal["none", "batch", "group"] = Field("none", description="normalisation in the discriminator")
+    spectral_norm: bool = Field(False, description="divide the discriminator's weights by their largest singular value")
     batch_size: int = Field(64, ge=2, le=4096, description="images in a batch")
+    n_critic: int = Field(1, ge=1, le=100, description="discriminator updates a generator update")
     lr_generator: float = Field(3e-3, gt=0, le=1, description="Adam's learning rate of the generator")
     lr_discriminator: float = Field(3e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay rate of the gradient's square")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="decay a step of the generator's running mean")
     recommended: bool = Field(True, description="apply the regularisers that a loss asks for")
+    gradient_penalty: float = Field(0.0, ge=0, description="strength of WGAN-GP's penalty; 10 is usual, 0 is none")
+    r1: float = Field(0.0, ge=0, description="strength of the penalty on the slope at real images; 0 is none")
+    drift: float = Field(0.0, ge=0, description="strength of the penalty on large scores; 0 is none")
+    augment: str = Field(
+        "auto",
+        description="how what the discriminator sees is changed: none, or some of colour,translation,cutout; auto is "
+        f"all of them below {FEW_IMAGES} training images",
+    )
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
 
 
 def checked(values: Mapping[str, Any]) -> Options:
     """Options of these values by name; InputError for a name that is none, or a value out of bounds."""
     try:
-        return Options.model_validate(values)
+        chosen = Options.model_validate(values)
+        if chosen.augment != "auto":
+            parse_policy(chosen.augment)
+        return chosen
     except ValidationError as error:
         problem = error.errors()[0]
         raise InputError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
@@ -62,15 +85,20 @@ class DCGAN:
     options = Options
     objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
     scale_free = True  # Adam, and nothing beside the adversarial loss of those that are searched
+    together = False  # on a GPU
     sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
 
     def __init__(self, options: BaseModel) -> None:
         self.chosen = checked(options.model_dump())
+        self.scale_free = not any(self._strengths(self.chosen).values())
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images, and train or load the extractor that judges."""
         check_device(device)
-        self.data = load(data, self.sizes)
+        self.together = not device.startswith("cpu")
+        sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= LARGEST_UNASKED]
+        self.data = load(data, sizes)
+        labels = self._labels() if self.chosen.conditional else None
         extractor = load_extractor(self.data)
         judge = Judge(self.data, extractor, self.chosen.n_samples, device)
         self.objectives = {judge.metric: "min"}
@@ -79,19 +107,17 @@ class DCGAN:
             "name": self.data.name, "digest": self.data.digest, "size": self.data.size,
             "channels": self.data.channels, "classes": list(self.data.classes),
         }  # fmt: skip
+        if labels is not None:
+            described["class_counts"] = [int(count) for count in labels.sum(0)]
+            labels = labels.to(device)
         images = torch.from_numpy(self.data.train.images).to(device)
-        self.task = Task(images, judge, judge.n_samples, described)
-        chosen = self.chosen
-        regularisers = "those that a loss asks for" if chosen.recommended else "none"
-        setting = (
-            f"Adam, learning rates {chosen.lr_generator:g} (generator), {chosen.lr_discriminator:g} (discriminator), "
-            f"betas {chosen.beta1:g} and {chosen.beta2:g}, batches of {chosen.batch_size}, width {chosen.width}; "
-            f"regularisers: {regularisers}"
-        )
+        self.task = Task(images, judge, judge.n_samples, described, labels)
+        self.policy = self._policy()
         protocol = {
-            "data": described, **judge.protocol(), "setting": setting, "options": chosen.model_dump(mode="json")
+            "data": described, **judge.protocol(), "setting": self._described(),
+            "options": self.chosen.model_dump(mode="json"),
         }  # fmt: skip
-        return Preparation(protocol, [*self.data.notes, extractor.description()])
+        return Preparation(protocol, [*self.data.notes, *self._notes(), extractor.description()])
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""
@@ -101,12 +127,57 @@ class DCGAN:
     def _setting(self, condition: Mapping[str, float]) -> Setting:
         chosen = checked({**self.chosen.model_dump(), **condition})
         architecture = Architecture(
-            "dcgan", self.data.size, self.data.channels, chosen.width, chosen.latent, chosen.normalisation
-        )
+            "dcgan-autoencoder" if chosen.generator == "autoencoder" else "dcgan",
+            self.data.size, self.data.channels, chosen.width, chosen.latent, chosen.normalisation,
+            len(self.data.classes) if chosen.conditional else 0, chosen.spectral_norm,
+        )  # fmt: skip
         return Setting(
             architecture, chosen.batch_size, chosen.lr_generator, chosen.lr_discriminator,
             (chosen.beta1, chosen.beta2), chosen.ema_decay, chosen.recommended,
+            tuple(self._strengths(chosen).items()), chosen.n_critic, self.policy, chosen.precision,
         )  # fmt: skip
+
+    @staticmethod
+    def _strengths(chosen: Options) -> dict[str, float]:
+        """Regularisers that are applied whatever the loss, by name."""
+        asked = {name: float(getattr(chosen, name)) for name in REGULARISERS}
+        return {name: strength for name, strength in asked.items() if strength}
+
+    def _labels(self) -> torch.Tensor:
+        """One-hot labels (N, classes) of the training images."""
+        labels, classes = self.data.train.labels, len(self.data.classes)
+        if labels is None or classes < 2:
+            why = "has no labels" if labels is None else "is all of one class"
+            raise InputError(f"--conditional: data {self.data.name} {why}; leave it out, or give labelled images")
+        return torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float()
+
+    def _policy(self) -> tuple[str, ...]:
+        if self.chosen.augment == "auto":
+            return default_policy(len(self.data.train))
+        return parse_policy(self.chosen.augment)
+
+    def _notes(self) -> list[str]:
+        if not self.policy or self.chosen.augment != "auto":
+            return []
+        return [
+            f"{len(self.data.train)} training images: what the discriminator sees of them is changed at random "
+            f"({', '.join(self.policy)}; --augment none trains without)."
+        ]
+
+    def _described(self) -> str:
+        """The setting in a line, for the caption of tables."""
+        chosen = self.chosen
+        regularisers = [f"{name}({strength:g})" for name, strength in self._strengths(chosen).items()]
+        regularisers += ["those that a loss asks for"] * chosen.recommended
+        return (
+            f"Adam, learning rates {chosen.lr_generator:g} (generator), {chosen.lr_discriminator:g} (discriminator), "
+            f"betas {chosen.beta1:g} and {chosen.beta2:g}, batches of {chosen.batch_size}, width {chosen.width}"
+            + f", {chosen.n_critic} discriminator updates each" * (chosen.n_critic > 1)
+            + ", conditional" * chosen.conditional
+            + ", spectral norm" * chosen.spectral_norm
+            + f"; regularisers: {', '.join(regularisers) or 'none'}"
+            + f"; augmentation: {', '.join(self.policy) or 'none'}"
+        )
 
 
 def main() -> None:
@@ -139,8 +210,8 @@ def main() -> None:
         for note in preparation.notes:
             click.echo(note)
         with click.progressbar(length=steps, label=f"{source.name} on {data}") as bar:
-            budget = Budget(steps, out, on_step=lambda _, step: bar.update(step - bar.pos))
-            (outcome,) = runner.train([Member(source.name, source.source, (seed,))], budget)
+            budget = Budget(steps, on_step=lambda _, step: bar.update(step - bar.pos), on_note=click.echo)
+            (outcome,) = runner.train([Member(source.name, source.source, (seed,), keep=out)], budget)
             bar.update(steps - bar.pos)
 
         report = {

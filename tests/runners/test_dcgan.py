@@ -1,5 +1,6 @@
 """The DCGAN runner: as a plug-in, by the protocol, and as a script."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.gan import features
+from lossgen.gan.sampling import sample
 from lossgen.resources import resource_dir
 from lossgen.runner import Budget, DataSpec, Member, Runner, RunnerFile, find_runner
 
@@ -57,6 +59,8 @@ def test_options_are_flags(found: RunnerFile) -> None:
     fields = found.cls.options.model_fields
     assert not FLAGS_OF_THE_ENGINE & set(fields)
     assert all(field.description and field.default is not None for field in fields.values())
+    with pytest.raises(InputError, match="augmentation 'flip': 'flip' is unknown"):
+        found.cls(found.cls.options(augment="flip"))
     with pytest.raises(InputError, match="option width"):
         found.cls(found.cls.options.model_construct(**{**found.cls.options().model_dump(), "width": -1}))
 
@@ -77,7 +81,7 @@ def test_trains_the_zoo(runner: Runner) -> None:
     outcomes = runner.train(members, Budget(60))
     assert [outcome.status for outcome in outcomes] == ["ok"] * 4
     for outcome in outcomes:
-        assert set(outcome.metrics) == {"FD[classifier]", "FD[classifier] test", "diversity"}
+        assert set(outcome.metrics) == {"FD[classifier]", "FD[classifier] test", "diversity", "separation"}
         assert [step for step, _ in outcome.curve] == [45, 50, 60]
         assert outcome.seconds > 0 and not outcome.files
 
@@ -91,6 +95,57 @@ def test_condition_takes_the_place_of_options(runner: Runner) -> None:
         runner.train([member(no_such_thing=1.0)], Budget(30))
     with pytest.raises(InputError, match="option lr_generator"):
         runner.train([member(lr_generator=-1.0)], Budget(30))
+
+
+def test_a_condition_may_be_any_option(runner: Runner) -> None:
+    """Of the loss's surroundings, too: regularisers, spectral norm, updates of the discriminator."""
+    change: list[dict[str, float]] = [
+        {}, {"r1": 10.0}, {"gradient_penalty": 10.0}, {"spectral_norm": 1.0}, {"n_critic": 2.0}, {"recommended": 0.0}
+    ]  # fmt: skip
+    outcomes = runner.train([member(**each) for each in change], Budget(30))
+    found = [outcome.curve[-1][1]["FD[classifier]"] for outcome in outcomes]
+    assert len(set(found[:-1])) == 5 and found[-1] == found[0]  # bce asks for no regulariser
+    with pytest.raises(InputError, match="option spectral_norm"):
+        runner.train([member(spectral_norm=0.5)], Budget(30))
+
+
+def test_a_strength_makes_the_scale_matter(found: RunnerFile) -> None:
+    options = found.cls.options
+    assert found.cls(options(spectral_norm=True, n_critic=3)).scale_free
+    assert not any(found.cls(options(**{name: 1.0})).scale_free for name in ("r1", "gradient_penalty", "drift"))
+
+
+def test_few_images_are_augmented_unless_told_not_to(found: RunnerFile) -> None:
+    few, none = (found.cls(found.cls.options(n_samples=128, width=4, augment=text)) for text in ("auto", "none"))
+    said = [preparation.notes for preparation in (each.prepare(DataSpec("digits"), "cpu") for each in (few, none))]
+    assert any("changed at random (colour, translation, cutout; --augment none trains without)" in n for n in said[0])
+    assert not any("changed at random" in note for note in said[1])
+    one, other = (each.train([member()], Budget(30))[0].curve for each in (few, none))
+    assert one != other
+
+
+def test_conditional_generators_draw_the_class_that_is_asked_for(found: RunnerFile, tmp_path: Path) -> None:
+    runner = found.cls(found.cls.options(n_samples=128, width=4, conditional=True))
+    protocol = runner.prepare(DataSpec("digits"), "cpu").protocol
+    assert sum(protocol["data"]["class_counts"]) == len(runner.data.train)  # type: ignore[attr-defined]
+    (outcome,) = runner.train([dataclasses.replace(member(), keep=tmp_path)], Budget(30))
+    sevens = sample(outcome.files["model"], 8, of_class="7")
+    assert sevens.shape == (8, 1, 8, 8) and not np.array_equal(sevens, sample(outcome.files["model"], 8, of_class="1"))
+    plain = found.cls(found.cls.options(n_samples=128, width=4, conditional=True))
+    with pytest.raises(InputError, match=r"--conditional: data .* has no labels; leave it out"):
+        plain.prepare(DataSpec(str(unlabelled(tmp_path))), "cpu")
+
+
+def test_64_pixels_have_to_be_asked_for(found: RunnerFile, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (300, 64, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "large.npz", images=images)
+    runner = found.cls(found.cls.options(n_samples=128, width=2, batch_size=4, generator="autoencoder"))
+    sizes = []
+    for asked in (None, 64):
+        preparation = runner.prepare(DataSpec(str(tmp_path / "large.npz"), image_size=asked), "cpu")
+        sizes.append(preparation.protocol["data"]["size"])
+    assert sizes == [32, 64]
+    assert runner.train([member()], Budget(2))[0].step == 2
 
 
 def test_random_features_without_labels(found: RunnerFile, tmp_path: Path) -> None:
