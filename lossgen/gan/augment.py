@@ -83,7 +83,7 @@ def cat(draws: Sequence[Draws]) -> Draws:
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Images (N, C, H, W), float in [-1, 1], changed: of the same shape, differentiable, each by its own row alone.
+    """Square images (N, C, H, W), float in [-1, 1], changed: of the same shape, differentiable, each by its own row.
 
     Colour may leave [-1, 1]; a generator's gradient would vanish where it was clipped.
     """
@@ -107,41 +107,42 @@ def _colour(images: Tensor, uniform: Tensor) -> Tensor:
 
 def _translation(images: Tensor, uniform: Tensor) -> Tensor:
     """Columns: down, right."""
-    height, width = images.shape[2:]
-    rows, columns = (
-        torch.arange(side, device=images.device) - _whole(uniform[:, axis], -_most(side, SHIFT), _most(side, SHIFT))
-        for axis, side in enumerate((height, width))
-    )  # where each row and column comes from, (N, H) and (N, W)
-    inside = _both((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
-    flat = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None]
-    source = flat.flatten(1)[:, None].expand(-1, images.shape[1], -1)
-    moved = images.flatten(2).gather(2, source).view_as(images)
+    side = images.shape[-1]
+    most = _pixels(side, SHIFT)
+    source = _steps_from(side, _whole(uniform, -most, most))
+    inside = _square((source >= 0) & (source < side))
+    rows, columns = source.clamp(0, side - 1).unbind(2)
+    flat = (rows[:, :, None] * side + columns[:, None]).flatten(1)
+    moved = images.flatten(2).gather(2, flat[:, None].expand(-1, images.shape[1], -1)).view_as(images)
     return torch.where(inside, moved, 0.0)
 
 
 def _cutout(images: Tensor, uniform: Tensor) -> Tensor:
     """Columns: vertical, horizontal place. At the border the square is cut off by the image's edge."""
-    hit = []
-    for axis, side in enumerate(images.shape[2:]):
-        hole = _most(side, HOLE)
-        first = _whole(uniform[:, axis], -(hole // 2), side - (hole + 1) // 2)
-        place = torch.arange(side, device=images.device) - first
-        hit.append((place >= 0) & (place < hole))
-    return torch.where(_both(*hit), 0.0, images)
+    side = images.shape[-1]
+    hole = _pixels(side, HOLE)
+    place = _steps_from(side, _whole(uniform, -(hole // 2), side - (hole + 1) // 2))
+    return torch.where(_square((place >= 0) & (place < hole)), 0.0, images)
 
 
-def _whole(uniform: Tensor, low: int, high: int) -> Tensor:
-    """(N,) uniform in [0, 1) → (N, 1) whole numbers from low to high, all as likely."""
-    return (uniform * (high - low + 1)).long()[:, None] + low
-
-
-def _most(side: int, share: float) -> int:
+def _pixels(side: int, share: float) -> int:
     """A share of the side in pixels, to the nearest and at least one."""
     return max(1, int(side * share + 0.5))
 
 
-def _both(rows: Tensor, columns: Tensor) -> Tensor:
-    """(N, H) and (N, W) → (N, 1, H, W): where both hold."""
+def _whole(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Numbers in [0, 1) → whole numbers from low to high, all as likely."""
+    return (uniform * (high - low + 1)).long() + low
+
+
+def _steps_from(side: int, first: Tensor) -> Tensor:
+    """(N, side, 2): how far each row and each column of an image lies behind a first row and column, (N, 2)."""
+    return torch.arange(side, device=first.device)[:, None] - first[:, None]
+
+
+def _square(lines: Tensor) -> Tensor:
+    """Which rows and which columns, (N, side, 2) → which pixels, (N, 1, side, side): those in both."""
+    rows, columns = lines.unbind(2)
     return (rows[:, :, None] & columns[:, None])[:, None]
 
 

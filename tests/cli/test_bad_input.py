@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.sampling import save_model
+from lossgen.gan.streams import stream
+
 TOY = str(Path(__file__).parents[1] / "toy_runner.py")
 Call = Callable[..., tuple[int, str, str]]
 
@@ -256,6 +260,20 @@ def test_models_that_are_none(call: Call, tmp_path: Path) -> None:
     refused(call("sample", "m.pt", "--out", "s"), "m.pt")
     refused(call("sample", "nowhere.pt", "--out", "s"), "no such file")
     refused(call("sample", "m.pt"), "--out")
+
+
+def test_classes_that_a_model_does_not_have(call: Call, tmp_path: Path) -> None:
+    for classes in (0, 2):
+        architecture = Architecture("dcgan", 8, 1, 4, 8, classes=classes)
+        generator = initialise(architecture.generator(), stream(0, 0))
+        data = {"classes": ["cat", "dog"], "class_counts": [3, 5]}
+        save_model(tmp_path / f"{classes}.pt", generator, architecture, (0,), data)
+    refused(call("sample", "0.pt", "--class", "cat", "--out", "s.npz"), "0.pt", "not a class-conditional")
+    refused(call("sample", "2.pt", "--class", "cow", "--out", "s.npz"), "'cow'", "2.pt", "its classes are: cat, dog")
+    assert not (tmp_path / "s.npz").exists()
+    code, out, _ = call("sample", "2.pt", "--class", "dog", "-n", "3", "--out", "s.npz")
+    assert code == 0 and out == "3 images of class dog: s.npz\n"
+    assert np.load(tmp_path / "s.npz")["images"].shape == (3, 8, 8, 1)
 
 
 def test_comparisons_that_make_no_sense(call: Call) -> None:
