@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install evolve test fuzz torture check bench dispatch
+.PHONY: install evolve test fuzz torture check bench bench-gpu dispatch
 
 install: $(INSTALLED)
 
@@ -54,4 +54,9 @@ bench: install
 	$(BIN)/python benchmarks/codegen.py
 	$(BIN)/python benchmarks/fingerprint.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/overhead.py
+
+# On a machine with an NVIDIA GPU; under 10 minutes.
+bench-gpu: install
+	$(BIN)/python benchmarks/training.py --device cuda
