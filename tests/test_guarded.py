@@ -35,7 +35,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: "object", seconds: float = 20.0) -> bool:
+def wait_for(condition: "object", seconds: float = 90.0) -> bool:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
