@@ -26,8 +26,8 @@ def meta(run: Path, key: str) -> Any:
 
 
 def trained(run: Path, stage: str) -> float:
-    """Seconds that the trainings of a stage took, all together: whatever else a machine does meanwhile, they are no more
-    than the stage had for all its workers."""
+    """Seconds that the trainings of a stage took, all together: no more than its workers had, whatever else a machine
+    does meanwhile."""
     with open_run(run, locked=False) as opened:
         return sum(outcome.seconds for _, _, outcome in opened.archive.outcomes(stage))
 
