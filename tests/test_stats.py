@@ -6,7 +6,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from lossgen.stats import mann_whitney, mean_interval, smallest_p, summarise
+from lossgen import stats
+from lossgen.stats import bootstrap_interval, holm, mann_whitney, mean_interval, smallest_p, summarise
 
 
 def test_summary_of_known_values() -> None:
@@ -50,3 +51,45 @@ def test_smallest_p_is_that_of_separated_samples() -> None:
     for n in (3, 5, 6):
         assert smallest_p(n, n) == pytest.approx(mann_whitney(list(range(n)), [100.0 + i for i in range(n)]))
         assert smallest_p(n, n) == pytest.approx(2 / comb(2 * n, n))
+
+
+def test_the_bootstrap_follows_the_skew_and_is_the_same_each_time() -> None:
+    x = np.random.default_rng(0).lognormal(0, 1, 25)
+    low, high = bootstrap_interval(x)
+    assert bootstrap_interval(list(x)) == (low, high)
+    assert low < x.mean() < high
+    assert high - x.mean() > x.mean() - low
+    student = mean_interval(x)
+    assert (high - low) == pytest.approx(student[1] - student[0], rel=0.4)
+    assert bootstrap_interval(-x) == pytest.approx((-high, -low), rel=0.02)
+    assert bootstrap_interval([3.0] * 8) == (3.0, 3.0)
+
+
+def test_a_bootstrap_takes_eight() -> None:
+    assert summarise(list(range(7))).bootstrap is None
+    assert summarise(list(range(8))).bootstrap == bootstrap_interval(list(range(8)))
+
+
+def test_holm_is_that_of_its_definition() -> None:
+    assert holm([]) == []
+    assert holm([0.03]) == [0.03]
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.01, 0.02, 0.9]) == pytest.approx([0.03, 0.04, 0.9])
+    assert holm([0.6, 0.6]) == [1.0, 1.0]
+    p = np.random.default_rng(0).uniform(0, 0.1, 9)
+    rejected = 0  # step down: the k-th smallest is compared with α / (m - k)
+    for k, value in enumerate(sorted(p)):
+        if value > 0.05 / (len(p) - k):
+            break
+        rejected += 1
+    assert sum(value <= 0.05 for value in holm(list(p))) == rejected > 0
+
+
+@pytest.mark.parametrize(("n", "covers"), [(8, 0.87), (25, 0.93)])
+def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says(
+    n: int, covers: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "RESAMPLES", 999)
+    rng = np.random.default_rng(0)
+    covered = [low <= 0.0 <= high for low, high in (bootstrap_interval(rng.normal(size=n)) for _ in range(400))]
+    assert np.mean(covered) == pytest.approx(covers, abs=0.035)
