@@ -30,6 +30,17 @@ _FIRST = (
     PRIMARY KEY (stage, digest, replicate, steps))""",
 )
 _CACHED = ("ALTER TABLE outcomes ADD COLUMN cached INTEGER NOT NULL DEFAULT 0",)
+_CONDITION = (
+    "ALTER TABLE outcomes RENAME TO outcomes_before",
+    """CREATE TABLE outcomes (
+    stage TEXT NOT NULL, digest TEXT NOT NULL, replicate INTEGER NOT NULL, steps INTEGER NOT NULL,
+    condition TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, metrics TEXT NOT NULL, reason TEXT NOT NULL,
+    step INTEGER NOT NULL, seconds REAL NOT NULL, files TEXT NOT NULL, curve TEXT NOT NULL, cached INTEGER NOT NULL,
+    PRIMARY KEY (stage, digest, replicate, steps, condition))""",
+    "INSERT INTO outcomes SELECT stage, digest, replicate, steps, '', name, status, metrics, reason, step, seconds, "
+    "files, curve, cached FROM outcomes_before",
+    "DROP TABLE outcomes_before",
+)
 
 
 @dataclass(frozen=True)
@@ -65,19 +76,24 @@ _COLUMNS = tuple(field.name for field in dataclasses.fields(CandidateRow))
 
 @dataclass(frozen=True)
 class OutcomeKey:
-    """What an outcome is the outcome of."""
+    """What an outcome is the outcome of.
+
+    Attributes:
+        condition: text of what stood in place of the runner's options (`conditions.condition_text`).
+    """
 
     stage: str
     digest: str
     replicate: int
     steps: int
+    condition: str = ""
 
 
 class Archive(Database):
     """An open archive."""
 
     kind = "archive"
-    migrations = (_FIRST, _CACHED)
+    migrations = (_FIRST, _CACHED, _CONDITION)
 
     def go_on(self) -> str:
         return f"go on with --resume {self._run()}"
@@ -141,7 +157,7 @@ class Archive(Database):
         """An outcome, None where there is none."""
         rows = self.rows(
             "SELECT status, metrics, reason, step, seconds, files, curve FROM outcomes "
-            "WHERE stage = ? AND digest = ? AND replicate = ? AND steps = ?",
+            "WHERE stage = ? AND digest = ? AND replicate = ? AND steps = ? AND condition = ?",
             dataclasses.astuple(key),
         )
         with self.reading():
@@ -157,7 +173,7 @@ class Archive(Database):
         files = {kind: _relative(path, self.path.parent) for kind, path in outcome.files.items()}
         with self.together() as db:
             db.execute(
-                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *dataclasses.astuple(key), name, outcome.status,
                     json.dumps(dict(outcome.metrics)), outcome.reason, outcome.step, outcome.seconds,
@@ -169,12 +185,13 @@ class Archive(Database):
     def outcomes(self, stage: str | None = None) -> list[tuple[OutcomeKey, str, Outcome]]:
         """All outcomes (of a stage) with their keys and the names of their losses, in a fixed order."""
         rows = self.rows(
-            "SELECT stage, digest, replicate, steps, name, status, metrics, reason, step, seconds, files, curve "
-            "FROM outcomes WHERE ? IS NULL OR stage = ? ORDER BY stage, name, digest, replicate, steps",
+            "SELECT stage, digest, replicate, steps, condition, name, status, metrics, reason, step, seconds, files, "
+            "curve FROM outcomes WHERE ? IS NULL OR stage = ? "
+            "ORDER BY stage, name, digest, condition, replicate, steps",
             (stage, stage),
         )
         with self.reading():
-            return [(OutcomeKey(*row[:4]), row[4], _outcome(row[5:], self.path.parent)) for row in rows]
+            return [(OutcomeKey(*row[:5]), row[5], _outcome(row[6:], self.path.parent)) for row in rows]
 
 
 def found_name(digest: str) -> str:

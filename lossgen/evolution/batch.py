@@ -43,7 +43,7 @@ class Batch:
         session, archive = self.session, self.session.run.archive
         stages = (self.stage, "interim") if self.stage == "verify" else (self.stage,)
         for stage in stages:
-            known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, self.steps))
+            known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, self.steps, entry.condition))
             if known is not None:
                 if stage != self.stage:
                     self._keep(entry, replicate, known)
@@ -76,10 +76,10 @@ class Batch:
             session.seconds_per_training = sum(self._seconds) / len(self._seconds)
         if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
             session.run.archive.set_meta("reproducible", False)
-        self.found[entry.digest, replicate] = outcome
+        self.found[entry.key, replicate] = outcome
         self.told(entry, self._of(entry))
         text = print_loss(entry.loss)
-        session.listener.trained(self.stage, entry.loss.name, text, outcome, session.fitness([outcome]))
+        session.listener.trained(self.stage, entry.name, text, outcome, session.fitness([outcome]))
         self._tell()
 
     def on_step(self, task: Task, step: int) -> None:
@@ -88,16 +88,16 @@ class Batch:
         self._tell()
 
     def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
-        self.found[entry.digest, replicate] = outcome
+        self.found[entry.key, replicate] = outcome
         self.session.forecast.known += 1
         self.told(entry, self._of(entry))
 
     def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
-        key = OutcomeKey(self.stage, entry.digest, replicate, self.steps)
+        key = OutcomeKey(self.stage, entry.digest, replicate, self.steps, entry.condition)
         self.session.run.archive.add_outcome(key, entry.loss.name, outcome, cached)
 
     def _of(self, entry: Entry) -> list[Outcome]:
-        return [self.found[entry.digest, r] for r in range(self.replicates) if (entry.digest, r) in self.found]
+        return [self.found[entry.key, r] for r in range(self.replicates) if (entry.key, r) in self.found]
 
     def _cache_key(self, task: Task) -> str:
         config, protocol = self.session.run.config, self.session.ready.protocol

@@ -36,6 +36,10 @@ class RunConfig(BaseModel):
     `steps`, `generations`, `polish` and `audit` None are planned when the run starts. The limits count the run's
     trainings and their steps, verification included, and the search's proposals. `select` and `vary` name functions
     that were given from Python; the command line cannot go on with a run that has them.
+
+    Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
+    it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
+    none is tuned.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -64,8 +68,21 @@ class RunConfig(BaseModel):
     device: str = settings.DEVICE
     seed_losses: list[str] = Field(default_factory=list)
     losses: list[str] = Field(default_factory=list)
+    regularisers: list[str] | None = None
+    grid: list[tuple[float, float]] | None = None
+    tune_seeds: int | None = Field(None, ge=1)
     time_limit: float | None = Field(None, gt=0)
     timeout: float | None = Field(None, gt=0)
+
+    @property
+    def rows(self) -> int:
+        """Of a comparison's table: losses, each with each regulariser."""
+        return len(self.losses) * len(self.regularisers or [""])
+
+    @property
+    def tune_trainings(self) -> int:
+        """Trainings that choose learning rates for a comparison."""
+        return self.rows * len(self.grid or []) * (self.tune_seeds or 0)
 
 
 def write_config(config: RunConfig, path: Path, versions: dict[str, str]) -> None:

@@ -1,10 +1,13 @@
-"""What a training is of: a loss and the text of its module."""
+"""What a training is of: a loss, the text of its module, and the condition that it is trained under."""
 
+import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from lossgen.codegen.torch_module import body_of, emit_torch
+from lossgen.evolution.conditions import condition_name, condition_text
 from lossgen.language.loss import Loss
 
 
@@ -17,17 +20,33 @@ class Entry:
         text: of its module; None for what `emit_torch` writes, once it is asked for.
         digest: its key in the archive: of the loss, and of the code where that is somebody's own.
         trusted: whether the code is somebody's own, and so not compared with the kernel's evaluation of the loss.
+        condition: text of what stands in place of the runner's options; "" for the options themselves.
     """
 
     loss: Loss
     text: str | None
     digest: str
     trusted: bool = False
+    condition: str = ""
 
     @cached_property
     def source(self) -> str:
         """Its module."""
         return emit_torch(self.loss) if self.text is None else self.text
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: its digest, with the condition behind it where there is one."""
+        return f"{self.digest} {self.condition}" if self.condition else self.digest
+
+    @property
+    def name(self) -> str:
+        """Of the loss, with the condition behind it where there is one: "BCE (r1=10)"."""
+        return f"{self.loss.name} ({condition_name(self.condition)})" if self.condition else self.loss.name
+
+    def under(self, condition: Mapping[str, float]) -> "Entry":
+        """The same loss under a condition."""
+        return dataclasses.replace(self, text=self.source, condition=condition_text(condition))
 
     @classmethod
     def unwritten(cls, loss: Loss) -> "Entry":

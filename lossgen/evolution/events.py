@@ -11,13 +11,16 @@ class Plan:
     """What the budget buys, said before it is spent.
 
     Attributes:
-        search_trainings, polish_trainings, audit_trainings, verify_trainings: number of GANs in each part, expected.
+        search_trainings, polish_trainings, audit_trainings, verify_trainings: number of GANs in each part, expected;
+            in a comparison, all that it reports are those that verify.
         most: trainings that the search may make; None where only time or the number of proposals ends it.
         steps: generator updates of each.
         seconds_per_training: measured just before, on one worker; None where the first training is to tell.
         workers: worker processes.
         minimise: whether the fitness is a metric to be minimised; if not, it is the negative metric.
         notes: what the runner and the planner want known.
+        tune_trainings: those that choose learning rates for a comparison.
+        known: of a comparison's trainings, those that were made before.
     """
 
     search_trainings: int
@@ -30,6 +33,8 @@ class Plan:
     workers: int
     minimise: bool
     notes: Sequence[str]
+    tune_trainings: int = 0
+    known: int = 0
 
     @property
     def counts_steps(self) -> bool:
@@ -39,7 +44,8 @@ class Plan:
     @property
     def trainings(self) -> int:
         """All of them."""
-        return self.search_trainings + self.polish_trainings + self.audit_trainings + self.verify_trainings
+        searched = self.search_trainings + self.polish_trainings + self.audit_trainings
+        return searched + self.tune_trainings + self.verify_trainings
 
     def seconds(self, trainings: int) -> float | None:
         """Wall time of so many trainings, None where their price is not known."""

@@ -24,12 +24,20 @@ Timing = tuple[float, float]
 """Seconds that a training takes apart from its steps, and a step's seconds."""
 
 
+def mean_timing(timings: Sequence[Timing | None]) -> Timing | None:
+    """The timing of what is spread evenly over several; None where one is not known."""
+    known = [timing for timing in timings if timing is not None]
+    if len(known) < len(timings):
+        return None
+    return sum(apart for apart, _ in known) / len(known), sum(a_step for _, a_step in known) / len(known)
+
+
 def plan_steps(config: RunConfig, timing: Timing | None, verify_trainings: int, workers: int) -> tuple[int, list[str]]:
     """Steps of a training: as asked, else what the time limit buys, else the default; and what is to be said of it."""
     steps = config.steps or STEPS
     if config.steps is None and config.time_limit and timing:
         share = VERIFY_SHARE if config.kind == "evolve" else COMPARE_SHARE
-        rounds = -(-verify_trainings // workers)
+        rounds = -(-(config.tune_trainings + verify_trainings) // workers)
         apart, a_step = timing
         affordable = int((config.time_limit * share / rounds - apart) / a_step)
         if affordable < steps:
@@ -62,9 +70,11 @@ def make_plan(
     said += why
     price = timing[0] + steps * timing[1] if timing else None
     if config.kind == "compare":
-        if config.time_limit and price and (in_all := -(-verify_trainings // workers) * price) > config.time_limit:
+        tune = config.tune_trainings
+        in_all = -(-(tune + verify_trainings) // workers) * price if price else 0.0
+        if config.time_limit and in_all > config.time_limit:
             said.append(f"the time limit ends it first: all trainings would take about {in_all:.0f} s")
-        return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said)
+        return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said, tune)
 
     room = _room(config, steps, verify_trainings)
     asked = config.generations is not None or (room is None and not config.time_limit and not config.max_candidates)

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
+from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.config import RunConfig, read_config, write_config
 from lossgen.files import sweep
 
@@ -73,6 +74,7 @@ class Run:
                     "stage": key.stage, "loss": key.digest[:12], "name": name, "replicate": key.replicate,
                     "steps": key.steps, "status": outcome.status, "reason": outcome.reason, "step": outcome.step,
                     "metrics": dict(outcome.metrics), "curve": [list(point) for point in outcome.curve],
+                    **({"condition": condition_of(key.condition)} if key.condition else {}),
                 }
                 for key, name, outcome in archive.outcomes()
                 if interim or key.stage != "interim"

@@ -1,5 +1,6 @@
 """A session trains entries for a run: from the archive what was trained before, by the workers what was not."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -7,16 +8,17 @@ from lossgen.errors import InputError
 from lossgen.evolution.batch import Batch, Told
 from lossgen.evolution.cache import OutcomeCache
 from lossgen.evolution.clock import Clock, Forecast
+from lossgen.evolution.conditions import condition_name, condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
-from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan
+from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan, mean_timing
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.messages import Check, Task
 from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.printer import print_loss
 from lossgen.runner import Direction, Member, Outcome
 
-STAGES = {"search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0}
+STAGES = {"search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0, "tune": 4}
 """A stage's place in the seed of its trainings: each has random streams of its own, the same for all losses. What a
 polish and an audit train is compared with the search's; what an interrupted run verifies may be verified for good."""
 
@@ -78,8 +80,8 @@ class Session:
         raise Stopped
 
     def time_training(self, entry: Entry) -> Timing | None:
-        """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run.
-        Where members advance together, a training's share of a list as long as a round of this run.
+        """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run
+        and condition. Where members advance together, a training's share of a list as long as a round of this run.
 
         None where steps say nothing of a training's price: then the first one tells it.
 
@@ -90,11 +92,12 @@ class Session:
         archive = self.run.archive
         if not self.ready.counts_steps:
             return None
-        if archive.meta("timing") is None:
+        key = f"timing {entry.condition}".strip()
+        if archive.meta(key) is None:
             self.listener.preparing("timing a training")
             with self.clock.phase("timing"):
-                archive.set_meta("timing", self._time(entry))
-        apart, a_step = archive.meta("timing")
+                archive.set_meta(key, self._time(entry))
+        apart, a_step = archive.meta(key)
         return apart, a_step
 
     def _time(self, entry: Entry) -> Timing:
@@ -103,7 +106,7 @@ class Session:
         def done(task: Task, outcome: Outcome) -> None:
             if outcome.status in ("crashed", "timeout"):
                 reason = outcome.reason.replace("see logs/", f"see {self.run.path}/logs/")
-                raise InputError(f"a trial training of {entry.loss.name} ended as {outcome.status}: {reason}")
+                raise InputError(f"a trial training of {entry.name} ended as {outcome.status}: {reason}")
             seconds[task.steps] = outcome.seconds
 
         config = self.run.config
@@ -119,18 +122,20 @@ class Session:
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
         return max(seconds[few] - few * a_step, 0.0), a_step
 
-    def plan(self, entry: Entry, compared: int) -> Plan:
+    def plan(self, entry: Entry, compared: int, *others: Entry, known: int = 0) -> Plan:
         """What the budget buys; the same after a resume.
 
         Args:
             entry: is trained for a moment to learn the price.
             compared: trainings of the verification, or of the comparison.
+            others: are, too, where their price may be another; trainings are spread evenly over all.
+            known: of a comparison's trainings, those that were made before.
 
         Raises:
             InputError: the budget is too small for anything.
         """
         config, archive = self.run.config, self.run.archive
-        timing = self.time_training(entry)
+        timing = mean_timing([self.time_training(each) for each in (entry, *others)])
         budget = archive.meta("budget")
         minimise, elapsed = self.direction == "min", self.clock.elapsed
         if budget is None:
@@ -150,8 +155,9 @@ class Session:
             price = timing[0] + budget["steps"] * timing[1] if timing else None
             plan = Plan(
                 budget["search"], budget["polish"], budget["audit"], compared, budget["most"], budget["steps"], price,
-                self.pool.count, minimise, self.ready.notes,
+                self.pool.count, minimise, self.ready.notes, config.tune_trainings,
             )  # fmt: skip
+        plan = dataclasses.replace(plan, known=known)
         self.planned_seconds = self.seconds_per_training = plan.seconds_per_training or 0.0
         self.forecast = Forecast(plan.trainings, plan.seconds_per_training, self.pool.count)
         return plan
@@ -173,7 +179,7 @@ class Session:
         reserve: int | None = None,
         told: Told = lambda entry, outcomes: None,
     ) -> dict[str, list[Outcome]]:
-        """Outcomes by digest, in order of replicates; a list is short where the time was up or the run was stopped.
+        """Outcomes by `Entry.key`, in order of replicates; a list is short where time was up or the run was stopped.
 
         Args:
             stage: one of STAGES.
@@ -203,7 +209,7 @@ class Session:
             self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
         self.save_profile()
         return {
-            entry.digest: [batch.found[entry.digest, r] for r in range(replicates) if (entry.digest, r) in batch.found]
+            entry.key: [batch.found[entry.key, r] for r in range(replicates) if (entry.key, r) in batch.found]
             for entry in entries
         }
 
@@ -242,10 +248,12 @@ class Session:
     def task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
         """The training of an entry on one seed of a stage."""
         seed = (self.run.config.seed, STAGES[stage], replicate)
-        folder = self.run.path / "models" / f"{entry.loss.name}-{replicate}" if keep else None
-        key = f"{stage} {entry.digest} {replicate} {steps}"
+        name = f"{entry.loss.name}-{condition_name(entry.condition)}" if entry.condition else entry.loss.name
+        folder = self.run.path / "models" / f"{name}-{replicate}" if keep else None
+        key = f"{stage} {entry.key} {replicate} {steps}"
         text = "" if entry.trusted else print_loss(entry.loss)
-        return Task(key, Member(entry.loss.name, entry.source, seed, keep=folder), text, steps)
+        member = Member(entry.loss.name, entry.source, seed, condition_of(entry.condition), keep=folder)
+        return Task(key, member, text, steps)
 
     def _go_on(self, stage: str, reserve: int | None) -> Callable[[], bool]:
         """Whether to train one more: the run is not stopped, and where there is a limit, there is time for it and for

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STAGE_NAMES = {
     "search": "search", "polish": "polish", "audit": "audit of the screen", "verify": "verification",
-    "interim": "interim verification", "compare": "comparison",
+    "interim": "interim verification", "compare": "comparison", "tune": "tuning",
 }  # fmt: skip
 STAGES_TO_VERIFY = ("search", "polish", "audit")
 """Stages that a verification follows."""
@@ -55,7 +55,7 @@ def waterfall_text(waterfall: Mapping[str, int], trained: str = "trained") -> st
 
 def plan_lines(plan: Plan) -> list[str]:
     """What the budget buys, in sentences."""
-    parts = [f"{plan.verify_trainings} on the same seeds for all"]
+    parts = [f"{plan.tune_trainings} to tune learning rates", f"{plan.verify_trainings} on the same seeds for all"]
     if plan.search_trainings:
         parts = [
             f"{plan.search_trainings} in the search",
@@ -67,7 +67,9 @@ def plan_lines(plan: Plan) -> list[str]:
     about = "about " if plan.search_trainings and plan.most is None else ""
     each = f" of {plan.steps} steps" if plan.counts_steps else ""
     line = f"Budget: {about}{plan.trainings} trainings{each}: {said}."
-    seconds, workers = plan.seconds(plan.trainings), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
+    if plan.known:
+        line += f" {plan.known} of them are known already."
+    seconds, workers = plan.seconds(plan.trainings - plan.known), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
     if seconds is None or plan.seconds_per_training is None:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
     one = plan.seconds_per_training

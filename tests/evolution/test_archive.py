@@ -124,7 +124,7 @@ def test_writes_together_are_all_kept_or_none(archive: Archive) -> None:
 
 def test_an_old_archive_is_brought_up_to_date(old: Path) -> None:
     archive = Archive(old)
-    assert archive.meta("schema") == len(Archive.migrations) == 2
+    assert archive.meta("schema") == len(Archive.migrations) == 3
     assert archive.candidates() == [ROW]
     assert archive.outcome(KEY) == OK
     archive.add_outcome(dataclasses.replace(KEY, replicate=1), "A", OK, cached=True)
@@ -176,3 +176,14 @@ def test_a_newer_archive_is_refused(path: Path, archive: Archive) -> None:
     for access in ("write", "look"):
         with pytest.raises(InputError, match=r"schema 99, .* update lossgen\Z"):
             Archive(path, access)
+
+
+def test_conditions_are_told_apart_and_an_older_archive_has_none(old: Path) -> None:
+    under = dataclasses.replace(KEY, condition='{"r1":10.0}')
+    archive = Archive(old)
+    assert archive.outcome(under) is None
+    archive.add_outcome(under, "A", dataclasses.replace(OK, metrics={"FD": 9.0}))
+    archive.close()
+    again = Archive(old)
+    assert [(key, outcome.metrics["FD"]) for key, _, outcome in again.outcomes()] == [(KEY, 1.5), (under, 9.0)]
+    assert again.outcome(KEY) == OK

@@ -1,0 +1,180 @@
+"""Conditions of a comparison: regularisers and learning rates that stand in place of the runner's options.
+
+A condition is a mapping of option names to numbers (`Member.condition`); a switch is 0.0 or 1.0. Its one text is what
+tells two conditions apart in an archive.
+"""
+
+import json
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from lossgen.errors import InputError
+from lossgen.language.printer import format_constant
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+REGULARISERS: Mapping[str, float] = {"r1": 10.0, "gradient_penalty": 10.0, "drift": 0.001, "spectral_norm": 1.0}
+"""Options of a runner that regularise its discriminator, with their usual strengths: r1 as Mescheder et al. 2018 have
+it (gamma = 10), gradient_penalty as Gulrajani et al. 2017 (lambda = 10), drift as Karras et al. 2018 (0.001);
+spectral_norm (Miyato et al. 2018) is a switch."""
+SWITCH = "spectral_norm"
+NONE = "none"
+RECOMMENDED = "recommended"
+"""The option that applies the regularisers that a loss asks for; a loss that is crossed with others has theirs only."""
+
+RATES = ("lr_generator", "lr_discriminator")
+GRID = ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4))
+"""Pairs of learning rates, generator's and discriminator's, that losses are tuned over where no others are given."""
+
+_ITEM = re.compile(r"(\w+)\s*(?:\(([^()]*)\))?")
+
+
+def condition_text(condition: Mapping[str, float]) -> str:
+    """The one text of a condition: JSON with sorted names; "" for none."""
+    numbers = {name: float(value) for name, value in condition.items()}
+    return json.dumps(numbers, sort_keys=True, separators=(",", ":")) if numbers else ""
+
+
+def condition_of(text: str) -> dict[str, float]:
+    """The condition that has this text."""
+    return dict(json.loads(text)) if text else {}
+
+
+def condition_name(text: str) -> str:
+    """A condition in a folder's name or on a line: "r1=10,lr=0.001-0.003"; "none" where all is switched off."""
+    condition = condition_of(text)
+    pair = [format_constant(condition.pop(name)) for name in RATES] if set(RATES) <= set(condition) else []
+    parts = [f"{name}={format_constant(value)}" for name, value in condition.items() if value]
+    return ",".join([*parts, *([f"lr={'-'.join(pair)}"] if pair else [])]) or NONE
+
+
+def parse_regularisers(text: str) -> list[str]:
+    """Read `none,r1,gradient_penalty(10)+drift`: alternatives between commas, what stands together joined by +.
+
+    Returns:
+        Each with its strengths, in one order: "none", "r1(10)", "gradient_penalty(10) + drift(0.001)".
+
+    Raises:
+        InputError: a name or a strength that is none, or the same twice.
+    """
+    found: list[str] = []
+    for alternative in text.split(","):
+        written = _written(_strengths(alternative))
+        if written in found:
+            raise InputError(f"--regulariser {text}: {written} is given twice; give each once")
+        found.append(written)
+    return found
+
+
+def regularised(regulariser: str, options: Collection[str]) -> dict[str, float]:
+    """The condition under which a loss has these regularisers and no others, of a runner with such options."""
+    strengths = _strengths(regulariser)
+    condition = {name: strengths.get(name, 0.0) for name in REGULARISERS if name in options}
+    return condition | ({RECOMMENDED: 0.0} if RECOMMENDED in options else {})
+
+
+def check_regularisers(regularisers: Sequence[str], options: Collection[str], runner: str) -> None:
+    """Raise InputError where a runner with such options cannot have a regulariser."""
+    having = [name for name in REGULARISERS if name in options]
+    has = f"it has {', '.join(having)}" if having else "it has none"
+    for regulariser in regularisers:
+        for name in [name for name in _strengths(regulariser) if name not in having]:
+            raise InputError(f"--regulariser {name}: the runner {runner} has no such option, {has}; leave it out")
+    if not having and RECOMMENDED not in options:
+        raise InputError(f"--regulariser: the runner {runner} has no regularisers to be crossed with; leave it out")
+
+
+def parse_grid(text: str) -> list[tuple[float, float]]:
+    """Read `1e-3:1e-3,3e-3:1e-3`: pairs of learning rates, the generator's before the discriminator's.
+
+    Raises:
+        InputError: a pair that is none, or the same twice.
+    """
+    pairs: list[tuple[float, float]] = []
+    for part in text.split(","):
+        try:
+            generator, discriminator = (float(rate) for rate in part.split(":"))
+        except ValueError:
+            generator = discriminator = math.nan
+        if not (0 < generator < math.inf and 0 < discriminator < math.inf):
+            raise InputError(
+                f"--grid {text!r}: {part.strip()!r} is no pair of learning rates, generator:discriminator, for example "
+                "1e-3:1e-3,3e-3:1e-3"
+            )
+        if (generator, discriminator) in pairs:
+            raise InputError(f"--grid {text!r}: {part.strip()} is given twice; give each pair once")
+        pairs.append((generator, discriminator))
+    return pairs
+
+
+def check_grid(grid: Sequence[Sequence[float]], options: "type[BaseModel]", runner: str) -> None:
+    """Raise InputError where a runner with such options cannot have these learning rates."""
+    from pydantic import ValidationError
+
+    missing = [name for name in RATES if name not in options.model_fields]
+    if missing:
+        what = " and no ".join(missing)
+        raise InputError(f"--tune: the runner {runner} has no option {what} to be tuned; leave it out")
+    for pair in grid:
+        try:
+            options.model_validate(rates(pair))
+        except ValidationError as error:
+            for problem in error.errors():
+                if problem["loc"][:1] in [(name,) for name in RATES]:  # others may be missing here
+                    raise InputError(f"--grid {pair_text(pair)}: {problem['loc'][0]}: {problem['msg']}") from None
+
+
+def rates(pair: Sequence[float]) -> dict[str, float]:
+    """The condition of a pair of learning rates."""
+    return dict(zip(RATES, map(float, pair), strict=True))
+
+
+def pair_text(pair: Sequence[float]) -> str:
+    """A pair of learning rates as it is written: "0.001:0.003"."""
+    return ":".join(f"{rate:g}" for rate in pair)
+
+
+def _strengths(text: str) -> dict[str, float]:
+    """Strength by name of regularisers that stand together; empty for none."""
+    if text.strip() == NONE:
+        return {}
+    found: dict[str, float] = {}
+    for part in text.split("+"):
+        read = _ITEM.fullmatch(part.strip())
+        if read is None or read[1] not in REGULARISERS:
+            known = ", ".join((NONE, *REGULARISERS))
+            raise InputError(
+                f"--regulariser {part.strip()!r}: is none of {known}; for example none,r1,gradient_penalty(10)+drift"
+            )
+        name = read[1]
+        if name in found:
+            raise InputError(f"--regulariser {text.strip()}: {name} is in it twice; give it once")
+        found[name] = _strength(name, read[2])
+    return found
+
+
+def _strength(name: str, text: str | None) -> float:
+    if text is None:
+        return REGULARISERS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if name == SWITCH and value != 1.0:
+        raise InputError(f"--regulariser {name}({text}): {name} is on or off and has no strength; give {name} alone")
+    if not 0 < value < math.inf:
+        usual = f"{name}({REGULARISERS[name]:g})"
+        raise InputError(f"--regulariser {name}({text}): give a strength above 0, for example {usual}")
+    return value
+
+
+def _written(strengths: Mapping[str, float]) -> str:
+    parts = [
+        name if name == SWITCH else f"{name}({format_constant(strengths[name])})"
+        for name in REGULARISERS
+        if name in strengths
+    ]
+    return " + ".join(parts) or NONE
