@@ -11,10 +11,11 @@ from lossgen.errors import InputError
 from lossgen.evolution import run as runs
 from lossgen.evolution.archive import Archive, CandidateRow, OutcomeKey
 from lossgen.evolution.audit import Audit, audit_of
-from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.config import RunConfig, read_config
 from lossgen.evolution.hall_of_fame import HallRow, hall_of
 from lossgen.evolution.results import comparison_of, verdict_of
+from lossgen.evolution.verdict import Verdict
 from lossgen.files import without_nan
 from lossgen.language.parser import parse_loss
 from lossgen.report.tables import show_lines

@@ -234,9 +234,10 @@ def _conclude(run: "Run", generated: Path) -> None:
     from lossgen.evolution.events import Plan
     from lossgen.evolution.verifying import conclude
     from lossgen.language.printer import formula
+    from lossgen.report.comparison import comparison_table
     from lossgen.report.live import console_for
     from lossgen.report.summary import write_discovery
-    from lossgen.report.tables import comparison_table, verdict_lines
+    from lossgen.report.tables import verdict_lines
 
     verified = conclude(run, generated)
     if verified is None:
@@ -244,7 +245,7 @@ def _conclude(run: "Run", generated: Path) -> None:
     comparison = verified.comparison
     (champion,) = comparison.of("champion")
     console = console_for()
-    console.print(comparison_table(comparison, "trained elsewhere"), highlight=False)
+    console.print(comparison_table(comparison, "trained elsewhere"), highlight=False, crop=False)
     for line in verdict_lines(verified.verdict, len(engine_of(run).trained)):
         click.echo(line)
     plan = Plan(0, 0, 0, 0, None, 0, None, 1, comparison.direction == "min", [])

@@ -1,18 +1,18 @@
-"""Losses × seeds at equal budget: what verification and the compare command share."""
+"""Losses × seeds × conditions at equal budget: what verification and the compare command share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.session import Session
 from lossgen.language.loss import Loss
 from lossgen.language.printer import format_constant, print_loss
 from lossgen.runner import Direction, Outcome
-from lossgen.stats import Summary, mann_whitney, smallest_p, summarise
+from lossgen.stats import Summary, summarise
 
 Part = Literal["champion", "baseline", "runner-up", "loss"]
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,15 @@ class Contestant:
         entry: the loss.
         part: the part it plays.
         given: where a search was given the loss as --seed-loss, how that came out: "given as --seed-loss NAME …".
+        needs: the regularisers that its condition has, "" for none; None where it has those that the loss asks for.
+        rates: the learning rates that were chosen for it, generator's and discriminator's: "0.001:0.003"; else empty.
     """
 
     entry: Entry
     part: Part
     given: str = ""
+    needs: str | None = None
+    rates: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class Result:
         outcomes: by replicate.
         values: of the metric, of those that ended well.
         summary: of the values, None when there is none.
-        needs: the regularisers that it was trained with because it asks for them, as "r1(10)"; else empty.
-        given: as the contestant has it.
+        needs: the regularisers that it was trained with, as "r1(10)"; else empty.
+        given, rates: as the contestant has them.
+        condition: text of what stood in place of the runner's options.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Result:
     summary: Summary | None
     needs: str = ""
     given: str = ""
+    rates: str = ""
+    condition: str = ""
 
     @property
     def label(self) -> str:
@@ -78,6 +85,9 @@ class Result:
             "best": s.best if s else None, "worst": s.worst if s else None,
             "interval": [s.low, s.high] if s else None, "seeds": len(self.outcomes), "failed": self.failed,
             "values": list(self.values), "needs": self.needs, "given": self.given,
+            **({"bootstrap": list(s.bootstrap)} if s and s.bootstrap else {}),
+            **({"rates": self.rates} if self.rates else {}),
+            **({"condition": condition_of(self.condition)} if self.condition else {}),
         }  # fmt: skip
 
 
@@ -108,28 +118,6 @@ class Comparison:
         sound = [r for r in having if not r.failed] or having
         sign = 1.0 if self.direction == "min" else -1.0
         return min(sound, key=lambda r: sign * (r.summary.mean if r.summary else 0.0), default=None)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Of a champion against the best baseline.
-
-    Attributes:
-        champion, baseline: names.
-        p: two-sided Mann–Whitney p-value, None where it cannot be had.
-        smallest_p: the smallest that so many seeds can reach.
-        ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
-        finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
-        sentence: the finding in words.
-    """
-
-    champion: str
-    baseline: str
-    p: float | None
-    smallest_p: float | None
-    ratio: float | None
-    finding: str
-    sentence: str
 
 
 def compare(
@@ -168,7 +156,7 @@ def summarise_outcomes(
     steps: int,
     applied: bool = False,
 ) -> Comparison:
-    """The comparison that these outcomes make.
+    """The comparison that these outcomes, by `Entry.key`, make.
 
     Args:
         applied: whether the regularisers that losses ask for were applied.
@@ -178,13 +166,16 @@ def summarise_outcomes(
     results = []
     for contestant in contestants:
         entry = contestant.entry
-        group = outcomes[entry.digest]
+        group = outcomes[entry.key]
         values = [outcome.metrics[metric] for outcome in group if outcome.status == "ok"]
         summary = summarise(values, direction == "min") if values else None
-        needs = needs_text(entry.loss) if applied else ""
+        needs = contestant.needs
+        if needs is None:
+            needs = needs_text(entry.loss) if applied else ""
         text = print_loss(entry.loss)
         known = (entry.loss.name, contestant.part, text, entry.digest)
-        results.append(Result(*known, group, values, summary, needs, contestant.given))
+        how = (needs, contestant.given, contestant.rates, entry.condition)
+        results.append(Result(*known, group, values, summary, *how))
     interim = any(len(result.outcomes) < replicates for result in results)
     return Comparison(metric, direction, results, steps, interim)
 
@@ -194,40 +185,3 @@ def report_metric(objective: str, outcomes: Sequence[Outcome]) -> str:
     held_out = f"{objective} test"
     well = [outcome for outcome in outcomes if outcome.status == "ok"]
     return held_out if well and all(held_out in outcome.metrics for outcome in well) else objective
-
-
-def judge(comparison: Comparison, champion: Result, against: Result | None) -> Verdict | None:
-    """Test the champion against one other, the best baseline; None where there is nothing to test against."""
-    if against is None or against.summary is None:
-        return None
-    given = f" {champion.name} was {champion.given}." if champion.given else ""
-    if champion.summary is None:
-        sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better.{given}"
-        return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
-    ours, theirs = champion.summary, against.summary
-    # Failed trainings stand in the test as worse than any value.
-    sign = 1.0 if comparison.direction == "min" else -1.0
-    ranked = [[sign * v for v in r.values] + [float("inf")] * r.failed for r in (champion, against)]
-    p = mann_whitney(*ranked)
-    floor = smallest_p(*map(len, ranked))
-    ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
-    wins = sum((a < b) + (a == b) / 2 for a in ranked[0] for b in ranked[1])
-    ahead = 2 * wins > len(ranked[0]) * len(ranked[1])
-    of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
-    test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
-    if p >= SIGNIFICANT:
-        finding = "no significant difference"
-        sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
-    elif ahead and champion.failed:
-        finding = "better where it trains"
-        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
-    elif ahead:
-        finding = "better"
-        sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
-    else:
-        finding = "worse"
-        sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
-    if champion.failed:
-        sentence += f" {champion.failed} of its {len(champion.outcomes)} trainings failed."
-    sentence += given
-    return Verdict(champion.name, against.name, p, floor, ratio, finding, sentence)

@@ -13,7 +13,7 @@ from lossgen.codegen.torch_module import body_of
 from lossgen.errors import InputError
 from lossgen.evolution.audit import audit
 from lossgen.evolution.clock import Clock
-from lossgen.evolution.compare import Comparison, Contestant, Result, Verdict, compare, judge
+from lossgen.evolution.compare import Comparison, Contestant, Result, compare
 from lossgen.evolution.comparing import finish, forget_interim
 from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfig
 from lossgen.evolution.entry import Entry
@@ -25,6 +25,7 @@ from lossgen.evolution.selection import Select, select
 from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, vary
+from lossgen.evolution.verdict import Verdict, judge
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import sweep, write_text

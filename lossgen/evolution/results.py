@@ -1,7 +1,9 @@
 """What a run came to, read from its archive: as it was when it ended, or was last interrupted."""
 
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.compare import Comparison, Result, Verdict
+from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.conditions import condition_text
+from lossgen.evolution.verdict import Verdict
 from lossgen.language.parser import parse_loss
 from lossgen.runner import Direction, Outcome
 from lossgen.stats import summarise
@@ -14,18 +16,20 @@ def comparison_of(archive: Archive) -> Comparison | None:
         return None
     direction: Direction = next(iter(archive.meta("objectives").values()))
     stages = ("interim",) if archive.meta("interim", False) else ("verify", "compare")
-    trained: dict[str, list[tuple[str, Outcome]]] = {}
+    trained: dict[tuple[str, str], list[tuple[str, Outcome]]] = {}
     for key, name, outcome in (found for stage in stages for found in archive.outcomes(stage)):
         if key.steps == record["steps"]:
-            trained.setdefault(name, []).append((key.digest, outcome))
+            trained.setdefault((name, key.condition), []).append((key.digest, outcome))
     results = []
     for row in record["results"]:
-        group = trained.get(row["name"], [])  # in one comparison no two losses are called the same
+        condition = condition_text(row.get("condition", {}))
+        group = trained.get((row["name"], condition), [])  # in one comparison no two losses are called the same
         digest = group[0][0] if group else parse_loss(row["loss"]).digest()
         values, outcomes = row["values"], [outcome for _, outcome in group]
         summary = summarise(values, direction == "min") if values else None
         known = (row["name"], row["part"], row["loss"], digest)
-        results.append(Result(*known, outcomes, values, summary, row["needs"], row["given"]))
+        how = (row["needs"], row["given"], row.get("rates", ""), condition)
+        results.append(Result(*known, outcomes, values, summary, *how))
     return Comparison(record["metric"], direction, results, record["steps"], record["interim"])
 
 

@@ -20,7 +20,7 @@ from lossgen.evolution.asked import (
     state_of,
 )
 from lossgen.evolution.asking import Handout, ask_again, hand_out
-from lossgen.evolution.compare import Comparison, Contestant, Verdict, judge, summarise_outcomes
+from lossgen.evolution.compare import Comparison, Contestant, summarise_outcomes
 from lossgen.evolution.comparing import result_record
 from lossgen.evolution.config import BASELINES
 from lossgen.evolution.discover import write_found
@@ -28,6 +28,7 @@ from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.finalists import choose_finalists
 from lossgen.evolution.run import Run
+from lossgen.evolution.verdict import Verdict, judge
 from lossgen.evolution.workers.pool import Ready
 from lossgen.runner import Outcome
 

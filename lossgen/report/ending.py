@@ -12,8 +12,9 @@ from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
+from lossgen.report.comparison import comparison_table, remarks, standing_lines
 from lossgen.report.live import duration, waterfall_text
-from lossgen.report.tables import audit_lines, comparison_table, remarks, setting_text, verdict_lines
+from lossgen.report.tables import audit_lines, setting_of, verdict_lines
 from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
             yield Text("Interim: the run was stopped in its verification. Seeds are missing.")
     named = "the champion was named before" if discovery.champion else "there is no champion"
     yield Text(f"Verification: all retrained on {seeds} fresh seeds; {named}.")
-    yield comparison_table(discovery.comparison, setting_text(run.archive.meta("protocol")))
+    yield comparison_table(discovery.comparison, setting_of(run))
     if discovery.comparison.best("champion", "baseline", "runner-up") is None:
         yield Text("No training of the verification ended well, of the baselines neither: this run shows nothing.")
         yield Text("What became of each is in results.csv.")
@@ -105,8 +106,8 @@ def comparison_lines(
     from rich.text import Text
 
     yield ""
-    yield comparison_table(comparison, setting_text(run.archive.meta("protocol")))
-    for line in remarks(comparison):
+    yield comparison_table(comparison, setting_of(run))
+    for line in (*standing_lines(comparison), *remarks(comparison)):
         yield Text(line)
     if comparison.interim:
         resume = f"lossgen compare --resume {shlex.quote(str(run.path))}"

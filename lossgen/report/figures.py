@@ -1,5 +1,6 @@
 """Pictures of runs: samples, spread, progress."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,13 @@ from lossgen.evolution.compare import Comparison
 from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.gan.sampling import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.tables import ordered, row_label
+from lossgen.report.comparison import ordered, row_label
 
 SHOWN, COLUMNS = 36, 6
+IN_A_ROW = 5
+"""Grids of samples side by side; more of them stand in further rows."""
+WIDE = 20.0
+"""Worst over best value from which on a linear axis would show the worst alone."""
 
 
 def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool:
@@ -25,31 +30,55 @@ def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool
             shown.append((result, value, np.load(file, allow_pickle=False)["images"]))
     if not shown:
         return False
-    figure = new_figure(2.6 * len(shown), 3.1)
-    axes = np.atleast_1d(figure.subplots(1, len(shown)))
-    for axis, (result, value, images) in zip(axes, shown, strict=True):
+    columns = min(len(shown), IN_A_ROW)
+    rows = -(-len(shown) // columns)
+    titles = [f"{_broken(row_label(result), 28)}\n{_number(value)}" for result, value, _ in shown]
+    lines = max(title.count("\n") for title in titles)
+    figure = new_figure(max(2.4 * columns, 4.0), rows * (2.38 + 0.15 * lines) + 0.3)
+    for place, (title, (_, _, images)) in enumerate(zip(titles, shown, strict=True), 1):
+        axis = figure.add_subplot(rows, columns, place)
         axis.imshow(grid(images[:SHOWN], COLUMNS), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        number = f"{value:.4g}" if value is not None else "failed"
-        axis.set_title(f"{row_label(result)}\n{comparison.metric} {number}", fontsize=9)
+        axis.set_title(title, fontsize=8)
         axis.axis("off")
-    figure.suptitle(f"Samples at equal seeds (replicate {replicate})", fontsize=10)
+    figure.suptitle(
+        _broken(f"{comparison.metric} of each; samples at equal seeds (replicate {replicate})", 90), fontsize=9
+    )
     save(figure, path)
     return True
 
 
 def box_plot(comparison: Comparison, path: Path) -> None:
-    """Spread over seeds, a box and its points a loss."""
+    """Spread over seeds, a box and its points a loss, the best on top; the triangle is the mean."""
     results = [result for result in ordered(comparison) if result.values]
-    figure = new_figure(max(5.0, 1.3 * len(results)), 4.0)
+    labels = [
+        _broken(row_label(r), 34) + (f"\n{r.failed} of {len(r.outcomes)} failed" * bool(r.failed)) for r in results
+    ]
+    lines = sum(1 + label.count("\n") for label in labels)
+    figure = new_figure(7.0, 1.1 + 0.22 * len(results) + 0.17 * lines)
     axis = figure.subplots()
-    axis.boxplot([list(r.values) for r in results], tick_labels=[row_label(r) for r in results], showmeans=True)
+    values = [list(result.values) for result in results]
+    axis.boxplot(values, orientation="horizontal", tick_labels=labels, showmeans=True, showfliers=False, widths=0.6)
     for place, result in enumerate(results, 1):
-        offsets = np.linspace(-0.12, 0.12, len(result.values)) if len(result.values) > 1 else np.zeros(1)
-        axis.plot(place + offsets, result.values, "o", color=COLOURS[1], alpha=0.6, markersize=4)
-    axis.set_ylabel(comparison.metric)
-    axis.tick_params(axis="x", rotation=20)
-    axis.grid(axis="y", alpha=0.25)
+        offsets = np.linspace(-0.18, 0.18, len(result.values)) if len(result.values) > 1 else np.zeros(1)
+        axis.plot(result.values, place + offsets, "o", color=COLOURS[1], alpha=0.5, markersize=3.5, markeredgewidth=0)
+    axis.invert_yaxis()
+    least, most = min(map(min, values)), max(map(max, values))
+    if least > 0 and most > WIDE * least:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(f"{comparison.metric} ({'lower' if comparison.direction == 'min' else 'higher'} is better)")
+    axis.tick_params(axis="y", labelsize=8)
+    axis.grid(axis="x", alpha=0.25)
     save(figure, path)
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.4g}" if value is not None else "failed"
+
+
+def _broken(text: str, width: int) -> str:
+    """The text on as many lines as it takes."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True))
 
 
 def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
+from lossgen.evolution.verdict import standing
 from lossgen.files import without_nan, write_text
 from lossgen.language.parser import parse_loss
+from lossgen.report.comparison import comparison_csv
 from lossgen.report.curves import beside_known, loss_curves
+from lossgen.report.documents import comparison_latex, comparison_markdown
 from lossgen.report.figures import box_plot, progress_curve, sample_grids
-from lossgen.report.tables import comparison_csv
+from lossgen.report.tables import setting_of
 
 
 def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
@@ -44,9 +47,12 @@ def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
 def write_comparison(run: Run, comparison: Comparison) -> list[Path]:
     """Write a comparison's summary and pictures; returns the files written."""
     written = _write_common(run, comparison)
+    found = standing(comparison)
     summary = {
         "schema": 1,
         "results": [result.as_json(comparison.metric, None) for result in comparison.results],
+        "best": found.best.label if found else None,
+        "p_against_best": dict(found.p) if found else {},
         "interim": comparison.interim,
         "reproducible": run.archive.meta("reproducible", True),
     }
@@ -54,9 +60,15 @@ def write_comparison(run: Run, comparison: Comparison) -> list[Path]:
 
 
 def _write_common(run: Run, comparison: Comparison) -> list[Path]:
-    table = run.path / "results.csv"
-    write_text(table, comparison_csv(comparison))
-    written = [table]
+    setting = setting_of(run)
+    texts = {
+        "results.csv": comparison_csv(comparison),
+        "results.md": comparison_markdown(comparison, setting),
+        "results.tex": comparison_latex(comparison, setting),
+    }
+    for name, text in texts.items():
+        write_text(run.path / name, text)
+    written = [run.path / name for name in texts]
     if any(result.values for result in comparison.results):
         box_plot(comparison, run.path / "box_plot.png")
         written.append(run.path / "box_plot.png")

@@ -1,108 +1,25 @@
-"""Comparisons and runs as tables: for a terminal, as CSV."""
+"""Runs in words and as tables: for a terminal, as CSV."""
 
 import csv
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.asked import ROUNDS, TOLD_STEPS, engine_of, objective_of, state_of
 from lossgen.evolution.audit import Audit, audit_of
-from lossgen.evolution.compare import (
-    SIGNIFICANT,
-    Comparison,
-    Result,
-    Verdict,
-    needs_text,
-    recommended_applied,
-)
+from lossgen.evolution.compare import needs_text, recommended_applied
+from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_text
 from lossgen.evolution.hall_of_fame import search_fitness
 from lossgen.evolution.run import CONFIG, Run, open_run
+from lossgen.evolution.verdict import SIGNIFICANT, Verdict
 from lossgen.gan.describe import SourceRow
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
 from lossgen.report.live import waterfall_text
-from lossgen.stats import smallest_p
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-LEAST_FOR_AN_INTERVAL = 3
-COLUMNS = ("loss", "mean", "std", "95 % interval", "best", "worst", "seeds")
-
-
-def comparison_table(comparison: Comparison, setting: str) -> "Table":
-    """The table, best mean first, with a caption that names the optimiser setting."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    better = "lower" if comparison.direction == "min" else "higher"
-    table = Table(
-        title=Text(
-            f"{comparison.metric} ({better} is better)" + f", {comparison.steps} steps" * bool(comparison.steps)
-        ),
-        caption=Text(setting),
-        box=box.SIMPLE,
-        title_justify="left",
-        caption_justify="left",
-    )
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "loss" else "right", no_wrap=column != "loss")
-    for result in ordered(comparison):
-        table.add_row(*[Text(cell) for cell in _cells(result)], style="bold" if result.part == "champion" else None)
-    return table
-
-
-def ordered(comparison: Comparison) -> list[Result]:
-    """Results with the best mean first, runners-up after all that are tested."""
-    sign = 1.0 if comparison.direction == "min" else -1.0
-
-    def place(result: Result) -> tuple[bool, bool, float]:
-        return result.part == "runner-up", result.summary is None, sign * (result.summary.mean if result.summary else 0)
-
-    return sorted(comparison.results, key=place)
-
-
-def _cells(result: Result) -> list[str]:
-    s = result.summary
-    count = f"{len(result.values)}" + (f", {result.failed} failed" if result.failed else "")
-    if s is None:
-        return [row_label(result), "–", "–", "–", "–", "–", count]
-    interval = f"{s.low:.4g} – {s.high:.4g}" if s.n >= LEAST_FOR_AN_INTERVAL else "–"
-    numbers = [f"{s.mean:.4g}", f"{s.std:.3g}", interval, f"{s.best:.4g}", f"{s.worst:.4g}"]
-    return [row_label(result), *numbers, count]
-
-
-def row_label(result: Result) -> str:
-    """What tables and pictures call a result: its label, and its part unless that is the usual one."""
-    return result.label if result.part in ("baseline", "loss") else f"{result.label} ({result.parts})"
-
-
-def remarks(comparison: Comparison) -> list[str]:
-    """What a reader of the table is to know: who alone was regularised, and whether so few seeds can show anything."""
-    lines = []
-    regularised: dict[str, list[str]] = {}
-    for result in comparison.results:
-        if result.needs:
-            regularised.setdefault(result.needs, []).append(result.name)
-    for needs, names in regularised.items():
-        if len(names) < len(comparison.results):
-            whom = ", ".join(names) + (" alone" if len(names) == 1 else " and no other")
-            lines.append(
-                f"{needs} was applied to {whom}: a difference from the others is not the loss's own "
-                "(--no-recommended leaves it out)."
-            )
-    seeds = [len(result.outcomes) for result in comparison.results if result.outcomes]
-    if len(seeds) > 1 and all(result.part == "loss" for result in comparison.results):
-        most = sorted(seeds)[-2:]
-        floor = smallest_p(*most)
-        if floor >= SIGNIFICANT:
-            lines.append(few_seeds(floor))
-    return lines
 
 
 def few_seeds(floor: float) -> str:
@@ -145,17 +62,13 @@ def setting_text(protocol: Mapping[str, Any]) -> str:
     return on + str(protocol.get("setting", options))
 
 
-def comparison_csv(comparison: Comparison) -> str:
-    """One row a training: loss, the regularisers it was trained with, part, replicate, status, metric."""
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(["loss", "needs", "part", "replicate", "status", "reason", comparison.metric, "seconds"])
-    for result in comparison.results:
-        for replicate, outcome in enumerate(result.outcomes):
-            value = outcome.metrics.get(comparison.metric, "")
-            how = [replicate, outcome.status, outcome.reason, value, f"{outcome.seconds:.2f}"]
-            rows.writerow([result.name, result.needs, result.part, *how])
-    return out.getvalue()
+def setting_of(run: Run) -> str:
+    """What the trainings of a run had in common, and what in a comparison each row has of its own."""
+    config = run.config
+    own = ["regularisers"] * (config.regularisers is not None) + ["learning rates"] * (config.grid is not None)
+    setting = setting_text(run.archive.meta("protocol", {}))
+    instead = f"but {' and '.join(own)} of each row's own" if own else ""
+    return "; ".join(part for part in (setting, instead) if part)
 
 
 def candidates_csv(archive: Archive) -> str:
@@ -218,6 +131,11 @@ def _shown(text: str, options: Mapping[str, Any]) -> str:
     return f"{formula(dataclasses.replace(loss, needs={}))}; needs: {needs_text(loss)}, {how}"
 
 
+def _under(row: Mapping[str, Any]) -> str:
+    """The condition of a row of a result, where it has one."""
+    return f" ({condition_name(condition_text(row['condition']))})" if row.get("condition") else ""
+
+
 def best_line(run: Run) -> list[str]:
     """The best loss so far of a run whose trainings run elsewhere; nothing where none is known to train well."""
     ranking, (metric, direction) = engine_of(run).ranking(), objective_of(run)
@@ -245,10 +163,14 @@ def show_lines(run: Run) -> list[str]:
         how = "ask" if run.config.kind == "ask" else f"{run.config.kind} --resume"
         return [*lines, f"go on with: lossgen {how} {run.path}"]
     lines.append(result["metric"] + (f" after {result['steps']} steps:" if result["steps"] else ":"))
-    for row in result["results"]:
+    crossed = run.config.regularisers is not None
+    names = [row["name"] + _under(row) for row in result["results"]]
+    width = max([20, *map(len, names)])
+    for name, row in zip(names, result["results"], strict=True):
         value = f"{row['mean']:.4g} ± {row['std']:.3g}" if row["mean"] is not None else "failed"
         part = f"seed, {row['part']}" if row.get("given") else row["part"]
-        lines.append(f"  {row['name']:<20} {part:<10} {value:<20} {_shown(row['loss'], run.config.options)}".rstrip())
+        shown = _shown(row["loss"], {**run.config.options, **({RECOMMENDED: False} if crossed else {})})
+        lines.append(f"  {name:<{width}} {part:<10} {value:<20} {shown}".rstrip())
     if result["verdict"]:
         lines.append(result["verdict"]["sentence"])
     return lines

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
-from lossgen.evolution.compare import Comparison, Contestant, judge, report_metric, summarise_outcomes
+from lossgen.evolution.compare import Comparison, Contestant, report_metric, summarise_outcomes
 from lossgen.evolution.comparing import loss_sources
 from lossgen.evolution.entry import Entry
-from lossgen.report.tables import COLUMNS, comparison_csv, comparison_table, ordered, remarks, row_label, verdict_lines
+from lossgen.evolution.verdict import judge
+from lossgen.report.comparison import comparison_csv, comparison_table, ordered, remarks, row_label
+from lossgen.report.tables import verdict_lines
 from lossgen.runner import Direction, Outcome
 
 GANETIC, BCE, HINGE = (Entry.of(load_argument(name).loss) for name in ("ganetic", "bce", "hinge"))
@@ -111,7 +113,7 @@ def test_a_comparison_of_few_seeds_says_so(seeds: tuple[int, ...], few: bool) ->
 
 @pytest.mark.parametrize(("seeds", "shown"), [(1, False), (2, False), (3, True)])
 def test_an_interval_takes_three_seeds(seeds: int, shown: bool) -> None:
-    column = comparison_table(as_losses(seeds), "").columns[COLUMNS.index("95 % interval")]
+    (column,) = [c for c in comparison_table(as_losses(seeds), "").columns if c.header == "95 % Student"]
     assert [str(cell) != "–" for cell in column.cells] == [shown]
 
 

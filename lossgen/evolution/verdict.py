@@ -1,0 +1,102 @@
+"""Tests of what was compared: a champion against the best baseline, or every loss against the best of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lossgen.evolution.compare import Comparison, Result
+from lossgen.runner import Direction
+from lossgen.stats import holm, mann_whitney, smallest_p
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of a champion against the best baseline.
+
+    Attributes:
+        champion, baseline: names.
+        p: two-sided Mann–Whitney p-value, None where it cannot be had.
+        smallest_p: the smallest that so many seeds can reach.
+        ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
+        finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
+        sentence: the finding in words.
+    """
+
+    champion: str
+    baseline: str
+    p: float | None
+    smallest_p: float | None
+    ratio: float | None
+    finding: str
+    sentence: str
+
+
+def to_rank(result: Result, direction: Direction) -> list[float]:
+    """The values as a test takes them: lower is better, and a training that failed is worse than any."""
+    sign = 1.0 if direction == "min" else -1.0
+    return [sign * value for value in result.values] + [float("inf")] * result.failed
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How losses of which none was named before stand against the best of them.
+
+    Attributes:
+        best: the best mean, which was chosen by the very seeds that it is tested on.
+        p: two-sided Mann–Whitney p-value of each other loss, by label, with Holm's correction for all of them.
+        smallest_p: the smallest that so many seeds and losses can reach.
+    """
+
+    best: Result
+    p: Mapping[str, float]
+    smallest_p: float
+
+
+def standing(comparison: Comparison) -> Standing | None:
+    """Test each loss against the best; None where one was named before, or there are no two to be compared."""
+    trained = [result for result in comparison.of("loss") if result.outcomes]
+    best = comparison.best("loss")
+    if best is None or len(trained) < 2:
+        return None
+    others = [result for result in trained if result is not best]
+    ours = to_rank(best, comparison.direction)
+    found = holm([mann_whitney(to_rank(result, comparison.direction), ours) for result in others])
+    most = max(len(result.outcomes) for result in others)
+    floor = min(1.0, len(others) * smallest_p(most, len(ours)))
+    return Standing(best, {result.label: p for result, p in zip(others, found, strict=True)}, floor)
+
+
+def judge(comparison: Comparison, champion: Result, against: Result | None) -> Verdict | None:
+    """Test the champion against one other, the best baseline; None where there is nothing to test against."""
+    if against is None or against.summary is None:
+        return None
+    given = f" {champion.name} was {champion.given}." if champion.given else ""
+    if champion.summary is None:
+        sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better.{given}"
+        return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
+    ours, theirs = champion.summary, against.summary
+    ranked = [to_rank(result, comparison.direction) for result in (champion, against)]
+    p = mann_whitney(*ranked)
+    floor = smallest_p(*map(len, ranked))
+    ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
+    wins = sum((a < b) + (a == b) / 2 for a in ranked[0] for b in ranked[1])
+    ahead = 2 * wins > len(ranked[0]) * len(ranked[1])
+    of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
+    test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
+    if p >= SIGNIFICANT:
+        finding = "no significant difference"
+        sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
+    elif ahead and champion.failed:
+        finding = "better where it trains"
+        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
+    elif ahead:
+        finding = "better"
+        sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
+    else:
+        finding = "worse"
+        sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
+    if champion.failed:
+        sentence += f" {champion.failed} of its {len(champion.outcomes)} trainings failed."
+    sentence += given
+    return Verdict(champion.name, against.name, p, floor, ratio, finding, sentence)

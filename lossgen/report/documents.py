@@ -1,0 +1,80 @@
+"""A comparison for a paper: the table with what is to be known of it, as Markdown and as LaTeX."""
+
+from collections.abc import Sequence
+
+from lossgen.evolution.compare import Comparison
+from lossgen.report.comparison import LOSS, cells_of, ordered, remarks, standing_lines, title_of
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "–": "--", "×": r"$\times$", "−": "$-$", "[": "{[}", "]": "{]}",
+}  # fmt: skip
+"""Characters that LaTeX takes for something else; a bracket in braces is never an option's."""
+
+
+def comparison_markdown(comparison: Comparison, setting: str) -> str:
+    """The table, the best mean in bold."""
+    columns, rows = cells_of(comparison)
+    lines = [f"# {_plain(title_of(comparison))}", "", _row(columns)]
+    lines.append(_row([":--" if column == LOSS else "--:" for column in columns]))
+    best = _best(comparison)
+    for place, row in enumerate(rows):
+        cells = [_plain(cell) for cell in row]
+        lines.append(_row([f"**{cells[0]}**", *cells[1:]] if place == best else cells))
+    for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison)):
+        lines += ["", _plain(line)]
+    return "\n".join(lines) + "\n"
+
+
+def comparison_latex(comparison: Comparison, setting: str) -> str:
+    """The table as an environment of its own, the best mean in bold; it needs the package booktabs and no other."""
+    columns, rows = cells_of(comparison)
+    best = _best(comparison)
+    said = [
+        title_of(comparison) + ".",
+        *([setting + "."] if setting else []),
+        *standing_lines(comparison),
+        *remarks(comparison),
+    ]
+    lines = [
+        "% By lossgen compare; needs \\usepackage{booktabs}.",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{escaped(' '.join(said))}}}",
+        f"\\begin{{tabular}}{{{''.join('l' if column == LOSS else 'r' for column in columns)}}}",
+        "\\toprule",
+        _tex_row([escaped(column) for column in columns]),
+        "\\midrule",
+    ]
+    for place, row in enumerate(rows):
+        cells = [escaped(cell) for cell in row]
+        lines.append(_tex_row([f"\\textbf{{{cells[0]}}}", *cells[1:]] if place == best else cells))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return "".join(_ESCAPES.get(character, character) for character in " ".join(text.split()))
+
+
+def _best(comparison: Comparison) -> int | None:
+    """The row of the best mean, None where nothing has one."""
+    rows = ordered(comparison)
+    return next((place for place, result in enumerate(rows) if result.summary is not None), None)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _tex_row(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown prints as it stands."""
+    text = " ".join(text.split()).replace("\\", "\\\\")
+    for character in "|_*`<[]#":
+        text = text.replace(character, f"\\{character}")
+    return text
