@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from lossgen import settings
+from lossgen.api.asked import Asked, Kind
 from lossgen.api.run import Run
-from lossgen.api.work import Asked, Kind, carry_out
+from lossgen.api.work import carry_out
 from lossgen.commands import settle
 from lossgen.errors import InputError
 from lossgen.evolution.events import Listener
@@ -124,6 +125,10 @@ def compare(
     data: str | Path = settings.DATA,
     seeds: int = settings.COMPARE_SEEDS,
     steps: int | None = None,
+    regulariser: str | Sequence[str] | None = None,
+    tune: bool = False,
+    grid: str | Sequence[tuple[float, float]] | None = None,
+    tune_seeds: int = settings.TUNE_SEEDS,
     trust: bool = False,
     time_limit: Time | None = None,
     timeout: Time | None = None,
@@ -151,6 +156,11 @@ def compare(
     Args:
         losses: one, or a list; each a name of the zoo, a .loss or emitted .py file, or an expression; "zoo"
             for all of the zoo.
+        regulariser: what each loss is trained with in place of what it asks for, as text or as a list:
+            ["none", "r1", "gradient_penalty(10)+drift"].
+        tune: whether each loss is given the best of the `grid` on `tune_seeds` seeds of their own; `grid` as text or as
+            pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
+        out: also the folder of an earlier comparison under the same setting, to go on with more losses or seeds.
 
     Everything else is as `evolve` has it.
     """
@@ -182,6 +192,10 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
         raise InputError("seed_losses: give a list of losses")
     if isinstance(values.get("losses"), str | Path):
         values["losses"] = (values["losses"],)
+    if isinstance(values.get("regulariser"), Sequence) and not isinstance(values["regulariser"], str):
+        values["regulariser"] = ",".join(map(str, values["regulariser"]))
+    if isinstance(values.get("grid"), Sequence) and not isinstance(values["grid"], str):
+        values["grid"] = ",".join(_pair(pair) for pair in values["grid"])
     if values["workers"] is not None and values["workers"] < 1:
         raise InputError(f"workers {values['workers']}: give at least 1")
     resume = values["resume"]
@@ -206,6 +220,13 @@ def _listeners(callbacks: object) -> list[Listener]:
         if not isinstance(callback, Listener):
             raise InputError(f"callbacks: {callback!r} is no Listener; subclass lossgen.Listener, and give an object")
     return found
+
+
+def _pair(pair: object) -> str:
+    """A pair of learning rates as the command line has it."""
+    if not (isinstance(pair, Sequence) and len(pair) == 2):
+        raise InputError(f"grid: {pair!r} is no pair of learning rates; give a list like [(1e-3, 1e-3), (3e-3, 1e-3)]")
+    return ":".join(map(str, pair))
 
 
 def _view() -> "PlainView":

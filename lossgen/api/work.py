@@ -3,66 +3,36 @@
 import datetime
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from lossgen import settings
-from lossgen.codegen.load import read_emitted
+from lossgen.api.asked import Asked, configuration, function_name, seconds
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
-from lossgen.evolution.comparing import compare_losses, loss_sources
-from lossgen.evolution.config import DataConfig, RunConfig
+from lossgen.evolution.comparing import compare_losses
+from lossgen.evolution.config import RunConfig
 from lossgen.evolution.discover import discover, resolve, session_of
-from lossgen.evolution.events import Listener, Listeners, Stopped
+from lossgen.evolution.events import Listeners, Stopped
 from lossgen.evolution.interrupt import ctrl_c_stops
 from lossgen.evolution.planner import SEARCH_SLACK
 from lossgen.evolution.run import RUNS, Run, create_run, open_run
-from lossgen.evolution.selection import Select
 from lossgen.evolution.selection import select as by_fronts
 from lossgen.evolution.session import Session
-from lossgen.evolution.variation import Vary
 from lossgen.evolution.variation import vary as usual
+from lossgen.evolution.widening import holds_comparison, open_wider
 from lossgen.report.ending import comparison_lines, discovery_lines
-from lossgen.report.screened import rejection_of
 from lossgen.report.summary import write_comparison, write_discovery
-from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lossgen.report.live import PlainView
 
-Kind = Literal["evolve", "compare"]
 LASTING = frozenset({"resume", "workers", "generated", "time_limit"})
 """What may stand beside `resume`: no result depends on it, but for what a time limit cuts off."""
-_OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
-_OF_THE_CALL = {"workers", "out", "resume", "generated", "trust"}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for.
-
-    Attributes:
-        kind: which command.
-        flags: values by the names of the command's flags, underscores in them; the runner's options among them.
-        given: names of those that were given, and are not as they are by default.
-        callbacks: hear of the run, beside the view.
-        select, vary: in place of the usual ones.
-    """
-
-    kind: Kind
-    flags: Mapping[str, Any]
-    given: Collection[str]
-    callbacks: Sequence[Listener] = ()
-    select: Select | None = None
-    vary: Vary | None = None
 
 
 def carry_out(
@@ -113,7 +83,14 @@ def _opened(asked: Asked, warn: Callable[[str], None]) -> Iterator[Run]:
     name, out = asked.flags["resume"], asked.flags["out"]
     if name is None:
         config = resolve(configuration(asked, warn))
-        with create_run(Path(out) if out else _default_folder(config), config) as run:
+        folder = Path(out) if out else _default_folder(config)
+        if asked.kind == "compare" and holds_comparison(folder):
+            with open_wider(folder, config) as run:
+                if config.time_limit is not None:
+                    _count_from_now(run, config.time_limit)
+                yield run
+            return
+        with create_run(folder, config) as run:
             yield run
         return
     others = [flag for flag in asked.flags if flag in asked.given and flag not in LASTING]
@@ -134,24 +111,20 @@ def _opened(asked: Asked, warn: Callable[[str], None]) -> Iterator[Run]:
                 now = function_name(function)
                 raise InputError(f"run {run.path}: began with {began or 'the usual'} {which}, not {now}; give the same")
         if asked.flags["time_limit"] is not None:
-            _give_time(run, _seconds("time_limit", asked.flags["time_limit"]))
+            _give_time(run, seconds("time_limit", asked.flags["time_limit"]))
         yield run
 
 
 def _give_time(run: Run, seconds: float) -> None:
     """Set the time limit so many seconds from now, for this session; its clock goes on where the last one stopped."""
-    if run.archive.meta("finished"):
-        return
+    if not run.archive.meta("finished"):
+        _count_from_now(run, seconds)
+
+
+def _count_from_now(run: Run, seconds: float) -> None:
     part = SEARCH_SLACK if run.config.kind == "evolve" else 1.0  # of the limit, what the search may take
     elapsed = sum(run.archive.meta("profile", {}).values())
     run.config = run.config.model_copy(update={"time_limit": elapsed / part + seconds})
-
-
-def _seconds(name: str, time: Any) -> float:
-    try:
-        return settings.seconds(time)
-    except ValueError as error:
-        raise InputError(f"--{name.replace('_', '-')}: {error}") from None
 
 
 def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
@@ -175,57 +148,7 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
 
         view.close()
         for part in lines:
-            view.console.print(part, highlight=False, soft_wrap=isinstance(part, Text))
-
-
-def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None) -> RunConfig:
-    """The configuration that flags make.
-
-    Raises:
-        InputError: a value means nothing.
-    """
-    flags = asked.flags
-    own = set(RunConfig.model_fields) & set(flags) - {"data"}
-    known = own | set(_OF_DATA) | _OF_THE_CALL
-    settled = {name: value for name, value in flags.items() if value is not None}
-    given = {name: value for name, value in settled.items() if name in own}
-    given["options"] = {name: value for name, value in settled.items() if name not in known}
-    given |= {"kind": asked.kind, "select": function_name(asked.select), "vary": function_name(asked.vary)}
-    given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
-    given |= {name: _seconds(name, given[name]) for name in ("time_limit", "timeout") if name in given}
-    if asked.kind == "compare":
-        given["losses"] = loss_sources([str(text) for text in flags["losses"]], flags["trust"])
-        for source in given["losses"]:
-            warning = rejection_of(read_emitted(source, "compare"), "trained")
-            if warning:
-                warn(warning)
-    try:
-        data = DataConfig(**{field: flags[name] for name, field in _OF_DATA.items()})
-        return RunConfig(**given, data=_data_of(data, given.get("runner", settings.RUNNER)))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = {field: name for name, field in _OF_DATA.items() if error.title == "DataConfig"}
-        flag = where.get(str(problem["loc"][0]), str(problem["loc"][0])).replace("_", "-")
-        raise InputError(f"--{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
-
-
-def _data_of(data: DataConfig, runner: str) -> DataConfig:
-    """The data of a runner that makes its own; else those that were chosen."""
-    own = getattr(find_runner(runner).cls, "own_data", "")
-    usual = DataConfig()
-    chosen = [flag for flag, field in _OF_DATA.items() if getattr(data, field) != getattr(usual, field)]
-    if own and chosen:
-        flags = ", ".join(f"--{flag.replace('_', '-')}" for flag in chosen)
-        raise InputError(f"runner {runner}: makes its own data; leave out {flags}")
-    return DataConfig(name=own) if own else data
-
-
-def function_name(function: Callable[..., Any] | None) -> str:
-    """Module and name of a function, or of an object's class; "" for none."""
-    if function is None:
-        return ""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+            view.console.print(part, highlight=False, soft_wrap=isinstance(part, Text), crop=False)
 
 
 def _default_folder(config: RunConfig) -> Path:

@@ -9,7 +9,7 @@ from lossgen import settings
 from lossgen.cli.flags import DATA_OPTIONS, RUN_OPTIONS, SETTINGS, RunnerCommand, given_by
 
 if TYPE_CHECKING:
-    from lossgen.api.work import Kind
+    from lossgen.api.asked import Kind
 
 
 @click.command(cls=RunnerCommand, context_settings=SETTINGS)
@@ -60,19 +60,38 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=settings.COMPARE_SEEDS, help="Seeds that each loss is trained on."
 )
+@click.option(
+    "--regulariser",
+    metavar="LIST",
+    help="Train each loss with each of these, and not with what it asks for: 'none,r1,gradient_penalty(10)+drift'. "
+    "There are r1, gradient_penalty, drift and spectral_norm, where the runner has them.",
+)
+@click.option(
+    "--tune", is_flag=True, help="Choose each loss's learning rates first, on other seeds than those that are reported."
+)
+@click.option(
+    "--grid",
+    metavar="PAIRS",
+    help="Learning rates to tune over, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+)
+@click.option(
+    "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
+)
 @click.option("--trust", is_flag=True, help="Run .py files whose code is not what lossgen would write.")
 @click.pass_context
 def compare(ctx: click.Context, /, **flags: Any) -> None:
     """Train losses on the same seeds at equal budget; print a table, draw a box plot and samples.
 
-    LOSS may also be `zoo`: all losses that come with lossgen, aliases left out.
+    LOSS may also be `zoo`: all losses that come with lossgen, aliases left out. With the --out of an earlier comparison
+    under the same setting, more losses or more --seeds go on with it: only what is missing is trained.
     """
     _train(ctx, "compare", flags)
 
 
 def _train(ctx: click.Context, kind: "Kind", flags: dict[str, Any]) -> None:
     """What the flags ask for, with a view of it; exit code 130 where it was stopped."""
-    from lossgen.api.work import Asked, carry_out
+    from lossgen.api.asked import Asked
+    from lossgen.api.work import carry_out
     from lossgen.report.live import LiveView, PlainView, console_for
 
     def show() -> PlainView:

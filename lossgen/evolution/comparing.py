@@ -6,27 +6,54 @@ from dataclasses import asdict
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.compare import Comparison, Contestant, Verdict, compare
+from lossgen.evolution.compare import Comparison, Contestant, compare, summarise_outcomes
+from lossgen.evolution.conditions import NONE, regularised
+from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.session import Session
+from lossgen.evolution.tuning import tune
+from lossgen.evolution.verdict import Verdict
+from lossgen.evolution.widening import take_up
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss
+from lossgen.runner import Outcome
 
 
 def compare_losses(session: Session) -> Comparison:
     """Train the losses of a comparison's configuration on its seeds."""
-    config = session.run.config
-    entries = [Entry.of(read_emitted(source, "run.toml"), source) for source in config.losses]
-    plan = session.plan(entries[0], len(entries) * config.seeds)
+    config, archive = session.run.config, session.run.archive
+    contestants = contestants_of(config)
+    first = [contestant.entry for contestant in contestants[: config.rows // len(config.losses)]]
+    known = [key for stage in ("tune", "compare") for key, _, _ in archive.outcomes(stage)]
+    plan = session.plan(first[0], config.rows * config.seeds, *first[1:], known=len(known))
     session.listener.planned(plan)
-    contestants = [Contestant(entry, "loss") for entry in entries]
-    forget_interim(session.run.archive)
-    comparison = compare(session, "compare", contestants, config.seeds, plan.steps, reserve=0)
+    take_up(session.run)
+    forget_interim(archive)
+    tuned = tune(session, contestants, plan.steps) if config.grid else contestants
+    if tuned is not None:
+        comparison = compare(session, "compare", tuned, config.seeds, plan.steps, reserve=0)
+    else:
+        nothing: dict[str, list[Outcome]] = {contestant.entry.key: [] for contestant in contestants}
+        found = (session.objective, session.direction, contestants, nothing, config.seeds, plan.steps)
+        comparison = summarise_outcomes(*found)
     if session.stopped and not any(result.outcomes for result in comparison.results):
         session.nothing_yet()
     finish(session, comparison, None)
     return comparison
+
+
+def contestants_of(config: RunConfig) -> list[Contestant]:
+    """The losses of a comparison's configuration, each with each of its regularisers in turn."""
+    found = []
+    for source in config.losses:
+        entry = Entry.of(read_emitted(source, "run.toml"), source)
+        for text in config.regularisers or []:
+            needs = "" if text == NONE else text
+            found.append(Contestant(entry.under(regularised(text, config.options)), "loss", needs=needs))
+        if config.regularisers is None:
+            found.append(Contestant(entry, "loss"))
+    return found
 
 
 def forget_interim(archive: Archive) -> None:

@@ -280,3 +280,22 @@ def test_comparisons_that_make_no_sense(call: Call) -> None:
     refused(call("compare"), "at least one LOSS")
     refused(call("compare", "bce", "bce"), "each loss once")
     refused(call("compare", "y_pred", "y_pred + 1"), "two losses are called Loss")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--regulariser", "r2"], ["--regulariser 'r2'", "r1, gradient_penalty"]),
+        (["--regulariser", "none,r1", "--runner", "ring"], ["--regulariser r1", "ring", "has none"]),
+        (["--grid", "1e-3:1e-3"], ["--grid", "--tune"]),
+        (["--tune", "--grid", "1e-3"], ["--grid", "'1e-3'", "generator:discriminator"]),
+        (["--tune", "--tune-seeds", "0"], ["--tune-seeds"]),
+        (["--tune", "--runner", TOY], ["--tune", "no option lr_generator"]),
+        (["--resume", "run", "--tune"], ["--resume run", "leave out --tune"]),
+    ],
+)
+def test_conditions_that_a_comparison_cannot_have(
+    call: Call, tmp_path: Path, flags: list[str], words: list[str]
+) -> None:
+    refused(call("compare", "bce", *flags), *words)
+    assert not (tmp_path / "runs").exists()

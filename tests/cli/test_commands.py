@@ -17,6 +17,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.run import find_run
 
 TOY = str(Path(__file__).parents[1] / "toy_runner.py")
+CROSSED = str(Path(__file__).parents[1] / "crossed_runner.py")
 Call = Callable[..., str]
 
 
@@ -90,6 +91,22 @@ def test_compare_then_sample_then_look(call: Call, tmp_path: Path) -> None:
     assert record["finished"] is True
     assert call("compare", "--resume", "run").count("BCE") >= 1
     assert json.loads(call("show", "run", "--json")) == record
+
+
+def test_a_comparison_is_crossed_and_tuned(call: Call, tmp_path: Path) -> None:
+    own = ["compare", "bce", "lsgan", "--runner", CROSSED, "--steps", "10", "--workers", "1", "--out", "run"]
+    how = ["--regulariser", "none,drift+r1(2)", "--tune", "--grid", "1e-3:1e-3,3e-3:1e-3", "--tune-seeds", "1"]
+    out = call(*own, *how, "--seeds", "4")
+    assert "Budget: 24 trainings of 10 steps: 8 to tune learning rates, 16 on the same seeds for all." in out
+    assert "LSGAN + r1(2) + drift(0.001)" in " ".join(out.split())
+    assert "0.003, 0.001" in out and "Holm's correction for 3 tests" in out
+    for name in ("results.md", "results.tex"):
+        text = (tmp_path / "run" / name).read_text()
+        assert "0.003, 0.001" in text and "regularisers and learning rates of each row's own" in text
+    assert "LSGAN (drift=0.001,r1=2,lr=0.003-0.001)" in call("show", "run")
+    out = call(*own[:2], "hinge", *own[2:], *how, "--seeds", "4")
+    assert "Budget: 36 trainings" in out and "24 of them are known already" in out
+    assert "Hinge" in (tmp_path / "run/results.csv").read_text()
 
 
 def test_runs_lists_and_show_finds_by_prefix(call: Call) -> None:

@@ -1,0 +1,126 @@
+"""What is asked for, by the flags of a command or the arguments of a function, and the configuration that it makes."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from lossgen import settings
+from lossgen.codegen.load import read_emitted
+from lossgen.errors import InputError
+from lossgen.evolution.comparing import loss_sources
+from lossgen.evolution.conditions import GRID, check_grid, check_regularisers, parse_grid, parse_regularisers
+from lossgen.evolution.config import DataConfig, RunConfig
+from lossgen.evolution.events import Listener
+from lossgen.evolution.selection import Select
+from lossgen.evolution.variation import Vary
+from lossgen.report.screened import rejection_of
+from lossgen.runner import find_runner
+
+Kind = Literal["evolve", "compare"]
+_OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
+_OF_THE_CALL = {"workers", "out", "resume", "generated", "trust", "regulariser", "tune"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        kind: which command.
+        flags: values by the names of the command's flags, underscores in them; the runner's options among them.
+        given: names of those that were given, and are not as they are by default.
+        callbacks: hear of the run, beside the view.
+        select, vary: in place of the usual ones.
+    """
+
+    kind: Kind
+    flags: Mapping[str, Any]
+    given: Collection[str]
+    callbacks: Sequence[Listener] = ()
+    select: Select | None = None
+    vary: Vary | None = None
+
+
+def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None) -> RunConfig:
+    """The configuration that flags make.
+
+    Raises:
+        InputError: a value means nothing.
+    """
+    flags = asked.flags
+    own = set(RunConfig.model_fields) & set(flags) - {"data"}
+    known = own | set(_OF_DATA) | _OF_THE_CALL
+    settled = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in settled.items() if name in own}
+    given["options"] = {name: value for name, value in settled.items() if name not in known}
+    given |= {"kind": asked.kind, "select": function_name(asked.select), "vary": function_name(asked.vary)}
+    given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
+    given |= {name: seconds(name, given[name]) for name in ("time_limit", "timeout") if name in given}
+    if asked.kind == "compare":
+        given["losses"] = loss_sources([str(text) for text in flags["losses"]], flags["trust"])
+        for source in given["losses"]:
+            warning = rejection_of(read_emitted(source, "compare"), "trained")
+            if warning:
+                warn(warning)
+        given |= _conditions(asked, given)
+    try:
+        data = DataConfig(**{field: flags[name] for name, field in _OF_DATA.items()})
+        return RunConfig(**given, data=_data_of(data, given.get("runner", settings.RUNNER)))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = {field: name for name, field in _OF_DATA.items() if error.title == "DataConfig"}
+        flag = where.get(str(problem["loc"][0]), str(problem["loc"][0])).replace("_", "-")
+        raise InputError(f"--{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
+
+
+def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a comparison is crossed with and tuned over, by the fields of its configuration.
+
+    Raises:
+        InputError: what was given means nothing, or the runner does not have it.
+    """
+    flags, runner = asked.flags, given.get("runner", settings.RUNNER)
+    model, name = find_runner(runner).cls.options, Path(runner).stem
+    found: dict[str, Any] = {"regularisers": None, "grid": None, "tune_seeds": None}
+    if flags["regulariser"] is not None:
+        found["regularisers"] = parse_regularisers(flags["regulariser"])
+        check_regularisers(found["regularisers"], model.model_fields, name)
+    if flags["tune"]:
+        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
+        found["tune_seeds"] = flags["tune_seeds"]
+        check_grid(found["grid"], model, name)
+    for flag in ("grid", "tune_seeds"):
+        if flag in asked.given and not flags["tune"]:
+            spelt = flag.replace("_", "-")
+            raise InputError(f"--{spelt}: says how --tune tunes; give that, too, or leave --{spelt} out")
+    return found
+
+
+def _data_of(data: DataConfig, runner: str) -> DataConfig:
+    """The data of a runner that makes its own; else those that were chosen."""
+    own = getattr(find_runner(runner).cls, "own_data", "")
+    usual = DataConfig()
+    chosen = [flag for flag, field in _OF_DATA.items() if getattr(data, field) != getattr(usual, field)]
+    if own and chosen:
+        flags = ", ".join(f"--{flag.replace('_', '-')}" for flag in chosen)
+        raise InputError(f"runner {runner}: makes its own data; leave out {flags}")
+    return DataConfig(name=own) if own else data
+
+
+def function_name(function: Callable[..., Any] | None) -> str:
+    """Module and name of a function, or of an object's class; "" for none."""
+    if function is None:
+        return ""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def seconds(name: str, time: Any) -> float:
+    """A length of time that was given as a flag; InputError where it is none."""
+    try:
+        return settings.seconds(time)
+    except ValueError as error:
+        raise InputError(f"--{name.replace('_', '-')}: {error}") from None
