@@ -24,9 +24,10 @@ def compare_losses(session: Session) -> Comparison:
     """Train the losses of a comparison's configuration on its seeds."""
     config, archive = session.run.config, session.run.archive
     contestants = contestants_of(config)
-    first = [contestant.entry for contestant in contestants[: config.rows // len(config.losses)]]
+    kinds: dict[str, Entry] = {}
+    priced = [kinds.setdefault(contestant.entry.kind, contestant.entry) for contestant in contestants]
     known = [key for stage in ("tune", "compare") for key, _, _ in archive.outcomes(stage)]
-    plan = session.plan(first[0], config.rows * config.seeds, *first[1:], known=len(known))
+    plan = session.plan(priced[0], config.rows * config.seeds, *priced[1:], known=len(known))
     session.listener.planned(plan)
     take_up(session.run)
     forget_interim(archive)

@@ -44,6 +44,11 @@ class Entry:
         """Of the loss, with the condition behind it where there is one: "BCE (r1=10)"."""
         return f"{self.loss.name} ({condition_name(self.condition)})" if self.condition else self.loss.name
 
+    @property
+    def kind(self) -> str:
+        """What the price of its training depends on: its condition, else the regularisers that it asks for."""
+        return self.condition or " ".join(sorted(self.loss.needs))
+
     def under(self, condition: Mapping[str, float]) -> "Entry":
         """The same loss under a condition."""
         return dataclasses.replace(self, text=self.source, condition=condition_text(condition))

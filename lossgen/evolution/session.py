@@ -81,7 +81,7 @@ class Session:
 
     def time_training(self, entry: Entry) -> Timing | None:
         """Seconds that a training takes apart from its steps, and a step's seconds, on one worker; measured once a run
-        and condition. Where members advance together, a training's share of a list as long as a round of this run.
+        and kind. Where members advance together, a training's share of a list as long as a round of this run.
 
         None where steps say nothing of a training's price: then the first one tells it.
 
@@ -92,7 +92,7 @@ class Session:
         archive = self.run.archive
         if not self.ready.counts_steps:
             return None
-        key = f"timing {entry.condition}".strip()
+        key = f"timing {entry.kind}".strip()
         if archive.meta(key) is None:
             self.listener.preparing("timing a training")
             with self.clock.phase("timing"):
@@ -128,7 +128,7 @@ class Session:
         Args:
             entry: is trained for a moment to learn the price.
             compared: trainings of the verification, or of the comparison.
-            others: are, too, where their price may be another; trainings are spread evenly over all.
+            others: are, too, where they are of another kind; trainings are spread evenly over all.
             known: of a comparison's trainings, those that were made before.
 
         Raises:

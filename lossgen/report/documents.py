@@ -38,7 +38,7 @@ def comparison_latex(comparison: Comparison, setting: str) -> str:
         *remarks(comparison),
     ]
     lines = [
-        "% By lossgen compare; needs \\usepackage{booktabs}.",
+        "% Written by lossgen; needs \\usepackage{booktabs}.",
         "\\begin{table}",
         "\\centering",
         f"\\caption{{{escaped(' '.join(said))}}}",

@@ -115,6 +115,9 @@ def test_an_entry_knows_its_condition() -> None:
     assert other.key != entry.key and other.source == entry.source
     assert (entry.name, other.name) == ("BCE", "BCE (r1=10)")
     assert other.under({}) == entry
+    wasserstein = Entry.of(load_argument("wasserstein").loss)
+    assert [each.kind for each in (entry, wasserstein)] == ["", "gradient_penalty"]
+    assert wasserstein.under({"r1": 10.0}).kind == other.kind, "what it asks for is not what it gets"
 
 
 def test_the_cache_tells_conditions_apart() -> None:

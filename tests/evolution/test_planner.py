@@ -1,5 +1,7 @@
 """What a budget buys."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from lossgen.errors import InputError
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
-from lossgen.evolution.planner import SEARCH_SLACK, make_plan
+from lossgen.evolution.planner import SEARCH_SLACK, make_plan, mean_timing
+from lossgen.report.live import plan_lines
 from lossgen.settings import GENERATIONS, POPULATION, STEPS
 
 TIMING = (1.0, 0.002)
@@ -95,3 +98,41 @@ def test_an_unknown_price_stays_unknown() -> None:
     assert found.seconds_per_training is None
     assert found.seconds(10) is None
     assert found.most is None
+
+
+def comparison(verify: int, **config: object) -> Plan:
+    crossed = {
+        "losses": ["a", "b"],
+        "regularisers": ["none", "r1(10)"],
+        "grid": [(1, 1), (2, 1), (2, 2)],
+        "tune_seeds": 2,
+    }
+    return make_plan(RunConfig(kind="compare", **{**crossed, **config}), TIMING, verify, 2)  # type: ignore[arg-type]
+
+
+def test_a_comparison_is_priced_with_its_crossing_and_its_tuning() -> None:
+    found = comparison(2 * 2 * 5)
+    assert (found.tune_trainings, found.verify_trainings, found.trainings) == (24, 20, 44)
+    said = " ".join(plan_lines(found))
+    assert "44 trainings of 1500 steps: 24 to tune learning rates, 20 on the same seeds for all." in said
+    assert "88 s in all with 2 workers" in said
+    assert comparison(20, grid=None, tune_seeds=None).tune_trainings == 0
+
+
+def test_a_time_limit_buys_steps_for_the_tuning_too() -> None:
+    found = comparison(20, time_limit=60.0)
+    seconds = found.seconds(found.trainings)
+    assert found.steps < STEPS and seconds is not None and 0.8 * 60 < seconds <= 0.9 * 60
+    (note,) = comparison(20, time_limit=60.0, steps=STEPS).notes
+    assert note == "the time limit ends it first: all trainings would take about 88 s"
+
+
+def test_what_is_known_costs_nothing() -> None:
+    said = " ".join(plan_lines(dataclasses.replace(comparison(20), known=34)))
+    assert "34 of them are known already." in said and "20 s in all" in said
+
+
+def test_the_price_is_that_of_all_conditions() -> None:
+    assert mean_timing([(1.0, 0.002), (3.0, 0.004)]) == pytest.approx((2.0, 0.003))
+    assert mean_timing([TIMING]) == TIMING
+    assert mean_timing([TIMING, None]) is None
