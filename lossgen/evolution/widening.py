@@ -57,17 +57,20 @@ def check_wider(path: Path, began: RunConfig, asked: RunConfig, steps: int | Non
     """
     other = "or choose another --out"
     before, now = _setting(began, steps), _setting(asked, steps)
-    differs = [f"{name} was {before[name]}, not {now[name]}" for name in before if before[name] != now[name]]
+    pairs = {name: (value, now.get(name, "an option")) for name, value in before.items()}
+    differs = [f"{name} was {value}, not {new}" for name, (value, new) in pairs.items() if value != new]
     if differs:
         what = "; ".join(differs)
         raise InputError(f"--out {path}: holds a comparison under another setting ({what}); give the same, {other}")
     mine, theirs = _losses(began), _losses(asked)
+    called = {digest: name for name, digest in theirs.items()}
     for name, digest in mine.items():
-        if digest in theirs.values():
-            continue
-        if name in theirs:
+        if theirs.get(name, digest) != digest:
             raise InputError(f"--out {path}: {name} is another loss than it was there; give it another name, {other}")
-        missing = ", ".join(name for name, digest in mine.items() if digest not in theirs.values())
+        if called.get(digest, name) != name:
+            raise InputError(f"--out {path}: {called[digest]} is called {name} there; give it that name, {other}")
+    missing = ", ".join(name for name in mine if name not in theirs)
+    if missing:
         raise InputError(f"--out {path}: holds {missing}, too; name all, what is trained is not trained again, {other}")
     missing = ", ".join(text for text in began.regularisers or [] if text not in (asked.regularisers or []))
     if missing:
@@ -100,4 +103,4 @@ def _setting(config: RunConfig, steps: int | None) -> Mapping[str, Any]:
         "the crossing with --regulariser": "off" if config.regularisers is None else "on",
         "the grid of --tune": tuned, "--tune-seeds": config.tune_seeds,
     }  # fmt: skip
-    return {name: "not given" if value is None else value for name, value in given.items()}
+    return {name: "not given" if value in (None, "") else value for name, value in given.items()}

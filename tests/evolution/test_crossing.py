@@ -12,11 +12,13 @@ from crossed_runner import BEST, Crossed
 
 import lossgen
 from lossgen.api import Run
+from lossgen.codegen.load import load_argument
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.conditions import pair_text
 from lossgen.evolution.config import read_config
 from lossgen.evolution.run import open_run
 from lossgen.evolution.tuning import TUNED
+from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
 
 LOSSES = ["bce", "lsgan", "hinge"]
@@ -176,11 +178,14 @@ def test_a_run_of_an_older_lossgen_is_gone_on_with(plain: Run) -> None:
         (["bce", "lsgan"], {"regulariser": "none"}, "the crossing with --regulariser was off, not on"),
         (["bce", "lsgan"], {"tune": True}, "the grid of --tune was off, not 0.001:0.001"),
         (["bce", "loss LSGAN(score, y_real) = square(score - y_real) + 0.5"], {}, "LSGAN is another loss than it was"),
+        (["renamed.loss", "lsgan"], {}, "Mine is called BCE there"),
     ],
 )
 def test_what_does_not_go_on_with_a_comparison_is_refused_and_changes_nothing(
     plain: Run, losses: list[str], change: dict[str, Any], says: str
 ) -> None:
+    text = load_argument("bce").loss.renamed("Mine")
+    Path("renamed.loss").write_text(print_loss(text))
     before = {path.name: path.read_bytes() for path in plain.path.iterdir() if path.suffix in (".toml", ".csv")}
     with pytest.raises(lossgen.InputError, match=f"--out plain: .*{says}.*choose another --out") as error:
         lossgen.compare(losses, **{**SMALL, "seeds": 2, "out": "plain", **change})
@@ -191,8 +196,10 @@ def test_what_does_not_go_on_with_a_comparison_is_refused_and_changes_nothing(
 
 def test_a_runner_that_has_changed_is_refused(plain: Run, tmp_path: Path) -> None:
     mine = tmp_path / "crossed_runner.py"
-    mine.write_text((Path(__file__).parents[1] / "crossed_runner.py").read_text() + "\n# changed\n")
-    with pytest.raises(lossgen.InputError, match="the runner's file was "):
+    mine.write_text(
+        (Path(__file__).parents[1] / "crossed_runner.py").read_text().replace("    fails: str", "    failing: str")
+    )
+    with pytest.raises(lossgen.InputError, match=r"the runner's file was .*; --fails was not given, not an option"):
         lossgen.compare(["bce", "lsgan"], **{**SMALL, "seeds": 2, "out": "plain", "runner": str(mine)})
 
 
