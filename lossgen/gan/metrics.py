@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
+CHUNK = 4096
+"""Samples whose centred features are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,26 @@ def moments(features: NDArray[np.floating]) -> Moments:
     Raises:
         ValueError: fewer than two samples, not a matrix, or a value that is not finite.
     """
-    if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"features must be (N ≥ 2, d), not {features.shape}")
-    values = np.asarray(features, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("features must be finite")
-    mean = values.mean(axis=0)
-    centred = values - mean
-    return Moments(mean, centred.T @ centred / (len(values) - 1), len(values))
+    values = checked_features(features)
+    mean = np.asarray(values.mean(axis=0, dtype=np.float64))
+    products = np.zeros((values.shape[1], values.shape[1]))
+    for first in range(0, len(values), CHUNK):
+        centred = values[first : first + CHUNK] - mean
+        products += centred.T @ centred
+    return Moments(mean, products / (len(values) - 1), len(values))
+
+
+def checked_features(features: NDArray[np.floating], least: int = 2) -> NDArray[np.floating]:
+    """Features (N, d) as they are, in one piece of memory.
+
+    Raises:
+        ValueError: fewer than `least` samples, not a matrix, no numbers, or a value that is not finite.
+    """
+    if features.ndim != 2 or len(features) < least or features.shape[1] == 0:
+        raise ValueError(f"features must be (N ≥ {least}, d), not {features.shape}")
+    if features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise ValueError("features must be finite floating-point numbers")
+    return np.ascontiguousarray(features)
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:

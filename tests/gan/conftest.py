@@ -1,6 +1,6 @@
 """Tiny data and hand-written losses for the tests of the training room."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.members import Task
 from lossgen.gan.nets import Architecture
 from lossgen.gan.setting import Setting
+from lossgen.gan.streams import one_thread
 
 LOSS = """
 import torch
@@ -33,6 +34,13 @@ def written(
 ) -> str:
     """Text of a loss module; without arguments it is binary cross-entropy."""
     return LOSS.format(real=real, fake=fake, generator=generator, reduce=reduce)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """One thread: tests run side by side, and what they compute is small."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(name="written")

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import linalg
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
+from lossgen.gan import metrics
 from lossgen.gan.checkpoints import due, judged, median
 from lossgen.gan.metrics import Moments, frechet_distance, moments
 
@@ -74,7 +77,25 @@ def test_moments_are_numpys_and_in_double_precision() -> None:
     np.testing.assert_allclose(found.covariance, np.cov(features.astype(float), rowvar=False))
 
 
-@pytest.mark.parametrize("features", [np.zeros((1, 3)), np.zeros(3), np.full((4, 3), np.nan)])
+def test_chunks_of_the_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = np.random.default_rng(0).normal(size=(50, 4)) + 100
+    whole = moments(features)
+    monkeypatch.setattr(metrics, "CHUNK", 7)
+    np.testing.assert_array_equal(moments(features).mean, whole.mean)
+    np.testing.assert_allclose(moments(features).covariance, whole.covariance, rtol=1e-12)
+
+
+def test_equals_torch_fidelity() -> None:
+    random = np.random.default_rng(0)
+    sets = [random.normal(size=(n, 16)) @ random.normal(size=(16, 16)) for n in (90, 70)]
+    theirs = fid_statistics_to_metric(*(fid_features_to_statistics(torch.from_numpy(x)) for x in sets), verbose=False)
+    ours = frechet_distance(*map(moments, sets))
+    assert ours == pytest.approx(theirs[KEY_METRIC_FID], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "features", [np.zeros((1, 3)), np.zeros(3), np.zeros((4, 0)), np.full((4, 3), np.nan), np.zeros((4, 3), int)]
+)
 def test_moments_of_nonsense(features: np.ndarray) -> None:
     with pytest.raises(ValueError, match="features must be"):
         moments(features)
