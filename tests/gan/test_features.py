@@ -1,80 +1,40 @@
-"""Extractors: trained once, found again, made again when damaged, random where there are no labels."""
+"""The choice of an extractor, and the judge."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from lossgen.errors import InputError
 from lossgen.gan import features
-from lossgen.gan.data import Dataset
+from lossgen.gan.data import Dataset, ImageSet
+from lossgen.gan.extractors import module_extractor
+from lossgen.gan.extrapolation import extrapolated_distance
 from lossgen.gan.features import Judge, load_extractor
+from lossgen.gan.kernel_distance import kernel_distance
+from lossgen.gan.neighbours import neighbourhoods
 
 Build = Callable[..., Dataset]
 
 
+class Pooled(nn.Module):
+    """Four features: the mean of each quarter of an image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
+
+
+def pooled(images: torch.Tensor) -> np.ndarray:
+    return Pooled()(images).numpy()
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LOSSGEN_CACHE", str(tmp_path))
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOSSGEN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setitem(features.TRAINING, "steps", 40)
-    return tmp_path / "extractors"
-
-
-def stored(cache: Path) -> Path:
-    (path,) = cache.glob("*.pt")
-    return path
-
-
-def test_learns_classes_and_is_found_again(dataset: Build, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = dataset()
-    first = load_extractor(data)
-    assert first.kind == "classifier"
-    assert first.accuracy is not None and first.accuracy > 0.9
-    assert f"{first.accuracy:.1%}" in first.description()
-    monkeypatch.setattr(features, "_make", lambda *_: pytest.fail("trained again"))
-    again = load_extractor(data)
-    assert (again.digest, again.accuracy) == (first.digest, first.accuracy)
-    images = torch.from_numpy(data.test.images)
-    np.testing.assert_array_equal(first.features(images), again.features(images))
-
-
-def test_same_training_same_weights(dataset: Build, cache: Path) -> None:
-    first = load_extractor(dataset())
-    stored(cache).unlink()
-    torch.manual_seed(1)
-    assert load_extractor(dataset()).digest == first.digest
-
-
-@pytest.mark.parametrize("damage", ["empty", "cut", "text", "flipped", "foreign"])
-def test_damaged_file_is_made_again(dataset: Build, cache: Path, damage: str) -> None:
-    first = load_extractor(dataset())
-    path = stored(cache)
-    content = path.read_bytes()
-    if damage == "foreign":
-        torch.save({"schema": 1, "kind": features.KIND, "key": "another"}, path)
-    elif damage == "flipped":
-        changed = torch.load(path, weights_only=True)
-        changed["weights"]["embed.0.bias"][0] += 1
-        torch.save(changed, path)
-    else:
-        path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"hello\n"}[damage])
-    assert load_extractor(dataset()).digest == first.digest
-    assert torch.load(path, weights_only=True)["digest"].startswith(first.digest)
-
-
-def test_another_data_set_another_file(dataset: Build, cache: Path) -> None:
-    load_extractor(dataset())
-    load_extractor(dataset(channels=3))
-    assert len(list(cache.glob("*.pt"))) == 2
-
-
-def test_cache_folder_that_cannot_be_made(dataset: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("LOSSGEN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InputError, match="LOSSGEN_CACHE"):
-        load_extractor(dataset())
 
 
 def test_random_without_labels(dataset: Build) -> None:
@@ -100,3 +60,64 @@ def test_protocol_names_what_a_distance_depends_on(dataset: Build) -> None:
     protocol = Judge(data, load_extractor(data), 96).protocol()
     assert protocol["n_generated"] == 96 and protocol["n_reference"] == {"validation": 96, "test": 96}
     assert protocol["metric"] == "FD[classifier]" and len(protocol["extractor"]) == 16
+    assert protocol["k"] == 5 and protocol["kid"] == {"subset": 96, "subsets": 100} and protocol["features"] == 64
+
+
+def test_full_is_the_metrics_against_the_test_split(dataset: Build) -> None:
+    data = dataset()
+    judge = Judge(data, module_extractor("pooled", Pooled()), 90)
+    images = torch.from_numpy(data.train.images[:90])
+    real, fake = (pooled(x) for x in (torch.from_numpy(data.test.images), images))
+    near = neighbourhoods(real, fake, 5)
+    expected = {
+        "FD∞": extrapolated_distance(real, fake, 0), "KID": kernel_distance(real, fake, 0).mean, **vars(near),
+    }  # fmt: skip
+    assert judge.full(images) == {f"{name}[pooled] test": value for name, value in expected.items()}
+    assert judge.full(images) == judge.full(images)
+    assert not set(judge.full(images)) & set(judge(images))
+
+
+def test_full_leaves_out_what_few_images_do_not_allow(dataset: Build) -> None:
+    data = dataset()
+    few = replace(data, test=ImageSet(data.test.images[:5], None))
+    judge = Judge(few, module_extractor("pooled", Pooled()), 90)
+    assert list(judge.full(torch.from_numpy(data.train.images[:90]))) == ["KID[pooled] test"]
+
+
+def test_full_moves_no_global_stream(dataset: Build) -> None:
+    data = dataset()
+    judge = Judge(data, module_extractor("pooled", Pooled()), 90)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    judge.full(torch.from_numpy(data.train.images[:90]))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_kinds_that_are_asked_for(dataset: Build) -> None:
+    data = dataset()
+    assert load_extractor(data, "classifier").digest == load_extractor(data).digest
+    chosen = load_extractor(data, "random")
+    assert chosen.kind == "random" and "asked for" in chosen.description()
+    with pytest.raises(InputError, match="extractor nosuch: unknown; choose one of classifier, inception, random"):
+        load_extractor(data, "nosuch")
+    with pytest.raises(InputError, match="cannot be trained, for the images have no labels; choose random"):
+        load_extractor(dataset(labelled=False), "classifier")
+    with pytest.raises(InputError, match=r"weights w\.pth: belong to the extractor inception"):
+        load_extractor(data, "random", weights="w.pth")
+
+
+def test_one_class_is_no_class(dataset: Build) -> None:
+    data = dataset()
+    one = ImageSet(data.train.images, np.zeros(len(data.train), np.int64))
+    assert "all of one class" in load_extractor(replace(data, train=one, classes=("all",))).description()
+
+
+def test_few_images_are_said(dataset: Build) -> None:
+    data = dataset(labelled=False)
+    assert "singular" not in load_extractor(data).description()
+    few = replace(data, validation=ImageSet(data.validation.images[:40], None), digest="few")
+    extractor = load_extractor(few)
+    said = extractor.description()
+    assert "40 images of validation are no more than the 64 features" in said
+    assert "KID[random] is unbiased" in said
+    assert "30 images of the generator" in Judge(few, extractor, 30).description()
