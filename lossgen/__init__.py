@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lossgen.evolution.engine import Engine as Engine
     from lossgen.evolution.events import Listener as Listener
     from lossgen.evolution.events import Stopped as Stopped
+    from lossgen.gan.scoring import score as score
 
 __version__ = "0.1.0"
 
@@ -30,8 +31,9 @@ _HOMES = {
     "compare": "lossgen.api",
     "evolve": "lossgen.api",
     "open_run": "lossgen.api",
+    "score": "lossgen.gan.scoring",
 }
-__all__ = ["Engine", "InputError", "Listener", "Stopped", "compare", "evolve", "open_run"]
+__all__ = ["Engine", "InputError", "Listener", "Stopped", "compare", "evolve", "open_run", "score"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from lossgen import __version__
-from lossgen.cli import asking, looking, losses, training
+from lossgen.cli import asking, looking, losses, scoring, training
 from lossgen.cli.flags import SETTINGS
 from lossgen.errors import CheckError, LossgenError
 
@@ -24,7 +24,7 @@ def cli() -> None:
 
 for command in (
     training.evolve, training.compare, asking.ask, asking.tell, losses.compile_, losses.inspect, losses.sample,
-    looking.data, looking.runs, looking.show,
+    scoring.score, looking.data, looking.runs, looking.show,
 ):  # fmt: skip
     cli.add_command(command)
 

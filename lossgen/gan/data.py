@@ -113,7 +113,7 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32)) -> Dataset:
         for split, images in arrays.items()
     }
     train, validation, test = (sets[split] for split in SPLITS)
-    return Dataset(data.name, train, validation, test, data.classes, _digest(sets), tuple(notes))
+    return Dataset(data.name, train, validation, test, data.classes, digest_of(sets), tuple(notes))
 
 
 def label_notes(data: RawData) -> list[str]:
@@ -188,7 +188,8 @@ def _dark_notes(arrays: dict[str, Pixels]) -> list[str]:
     ]
 
 
-def _digest(sets: dict[str, ImageSet]) -> str:
+def digest_of(sets: dict[str, ImageSet]) -> str:
+    """SHA-256 (hexadecimal) over images and labels of splits."""
     hasher = hashlib.sha256()
     for split, part in sets.items():
         labels = np.empty(0, dtype=np.int64) if part.labels is None else part.labels

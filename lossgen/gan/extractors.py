@@ -110,7 +110,7 @@ def module_extractor(name: str, net: nn.Module) -> Extractor:
     if not isinstance(net, nn.Module):
         raise InputError(f"extractor {name}: {type(net).__name__} is no torch.nn.Module")
     net.eval()
-    return Extractor(name, net, weights_digest(net.state_dict())[:16], net, resize="whatever the network itself does")
+    return Extractor(name, net, weights_digest(net.state_dict())[:16], net, resize="by the network itself, if at all")
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

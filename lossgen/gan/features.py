@@ -22,11 +22,15 @@ from lossgen.gan.kernel_distance import SUBSET, SUBSETS
 from lossgen.gan.metrics import Array, Moments, frechet_distance, moments
 from lossgen.gan.neighbours import K, radii
 from lossgen.gan.quality import quality
+from lossgen.gan.raw import Ints
 from lossgen.gan.small_extractors import TRAINING, small_extractor
+from lossgen.gan.splits import plural
 from lossgen.gan.streams import one_thread
 
 __all__ = ["TRAINING", "Extractor", "Judge", "load_extractor"]
 
+FEWEST = 100
+"""Images that a classifier is trained on, at least, unless it is asked for."""
 SEED = 0
 """Of the random subsets that KID and FD∞ are taken on: the same for all losses."""
 
@@ -105,12 +109,12 @@ def load_extractor(
         raise InputError(f"extractor {kind}: unknown; choose one of {', '.join(OWN)}")
     if weights is not None and kind != "inception":
         raise InputError(f"weights {weights}: belong to the extractor inception; choose it, or leave them out")
-    reason = _why_no_classifier(data)
-    if kind == "classifier" and reason:
+    reason = why_no_classifier(len(data.train), data.train.labels, len(data.classes))
+    if kind == "classifier" and (data.train.labels is None or len(data.classes) < 2):
         raise InputError(f"extractor classifier: cannot be trained, for {reason}; choose random or inception")
     if kind == "inception":
         extractor = inception_extractor(Path(weights).expanduser() if weights else None, download)
-    elif kind == "random" or reason:
+    elif kind == "random" or (reason and kind is None):
         extractor = small_extractor(data, "random", reason or "it was asked for")
     else:
         extractor = small_extractor(data, "classifier")
@@ -118,9 +122,12 @@ def load_extractor(
     return replace(extractor, remark=few)
 
 
-def _why_no_classifier(data: Dataset) -> str:
-    if data.train.labels is None:
+def why_no_classifier(count: int, labels: Ints | None, classes: int) -> str:
+    """Why so many images, with such labels, are none to train a classifier on; empty where they are."""
+    if labels is None:
         return "the images have no labels"
-    if len(data.classes) < 2:
+    if classes < 2:
         return "the images are all of one class"
+    if count < FEWEST:
+        return f"{plural(count, 'image')} with labels are too few to train a classifier on, which takes {FEWEST}"
     return ""

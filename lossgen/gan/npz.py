@@ -1,4 +1,4 @@
-"""Images and labels out of an .npz file: MedMNIST's layout, Keras's, or one set with `images` and `labels`."""
+"""Images and labels out of an .npz file: MedMNIST's layout, Keras's, or one set by the names below or numpy's own."""
 
 import zipfile
 import zlib
@@ -16,7 +16,7 @@ from lossgen.gan.raw import ArrayImages, Ints, RawData, RawSplit
 Arrays = dict[str, npt.NDArray[Any]]
 
 _KEYS: dict[str, Sequence[tuple[str, str]]] = {
-    "train": [("train_images", "train_labels"), ("images", "labels"), ("x_train", "y_train")],
+    "train": [("train_images", "train_labels"), ("images", "labels"), ("x_train", "y_train"), ("arr_0", "arr_1")],
     "validation": [("val_images", "val_labels"), ("validation_images", "validation_labels"), ("x_val", "y_val")],
     "test": [("test_images", "test_labels"), ("x_test", "y_test")],
 }
