@@ -51,7 +51,7 @@ def neighbourhoods(
     """Precision, recall, density and coverage of features (N, d) of real and (M, d) of generated images.
 
     Args:
-        tile: bounds the memory: beside the features it takes about 6 · 8 · tile² bytes.
+        tile: bounds the memory: beside the features it takes some 40 · tile² bytes.
         real_radii: what `radii(real, k)` gave, where it is known already.
 
     Raises:
