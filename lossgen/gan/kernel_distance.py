@@ -95,8 +95,11 @@ def _mmd(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, tile: int) -> Tensor:
 
 
 def _kernel_of_itself(x: Tensor) -> Tensor:
-    squares = torch.cat([rows.double().square().sum(dim=1) for rows in torch.split(x, TILE)])
-    return (squares / x.shape[1] + 1) ** 3
+    norms = torch.empty(len(x), dtype=torch.float64)
+    for first in range(0, len(x), TILE):
+        rows = x[first : first + TILE].double()
+        torch.linalg.vector_norm(rows, dim=1, out=norms[first : first + TILE])
+    return (norms.square_() / x.shape[1] + 1) ** 3
 
 
 def _sums(x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, tile: int) -> Tensor:
