@@ -54,6 +54,8 @@ bench: install
 	$(BIN)/python benchmarks/codegen.py
 	$(BIN)/python benchmarks/fingerprint.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/overhead.py
 
