@@ -69,7 +69,7 @@ def cells_of(comparison: Comparison, brief: bool = False) -> tuple[list[str], li
     """Heads of the columns, and the cells of each result as `ordered` has them; a column of empty ones is left out.
 
     Args:
-        brief: leave out Student's intervals where all that have one have a bootstrap interval, too.
+        brief: leave out the bootstrap's intervals, which are the shorter ones of the two and cover less.
     """
     stand = standing(comparison)
     rows = []
@@ -86,12 +86,31 @@ def cells_of(comparison: Comparison, brief: bool = False) -> tuple[list[str], li
             row[P] = "best" if result is stand.best else _p(stand.p.get(result.label))
         rows.append(row)
     empty = {column for column in (BCA, RATES) if all(row[column] in ("", "–") for row in rows)}
-    if brief and all(row[BCA] != "–" for row in rows if row[STUDENT] != "–"):
-        empty.add(STUDENT)
-    if BCA in empty:
-        empty.discard(STUDENT)
+    if brief:
+        empty.add(BCA)
     kept = [column for column in rows[0] if column not in empty]
     return kept, [[row[column] for column in kept] for row in rows]
+
+
+def other_metrics(comparison: Comparison) -> list[str]:
+    """Names of what was measured besides, in every training that ended well."""
+    outcomes = [outcome for result in comparison.results for outcome in result.outcomes if outcome.status == "ok"]
+    names = [name for name in (outcomes[0].metrics if outcomes else ()) if name != comparison.metric]
+    return [name for name in names if all(name in outcome.metrics for outcome in outcomes)]
+
+
+def other_cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of the other metrics, mean ± standard deviation over seeds; no rows where there are none."""
+    names = other_metrics(comparison)
+    rows = []
+    for result in ordered(comparison) if names else []:
+        cells = [row_label(result)]
+        for name in names:
+            values = [outcome.metrics[name] for outcome in result.outcomes if outcome.status == "ok"]
+            spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.4g}{spread}" if values else "–")
+        rows.append(cells)
+    return [LOSS, *names], rows
 
 
 def _p(p: float | None) -> str:
@@ -178,7 +197,8 @@ def _seconds(results: Sequence[Result]) -> float:
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """One row a training: loss, the regularisers it was trained with, part, replicate, status, metric.
+    """One row a training: loss, the regularisers it was trained with, part, replicate, status, metric, then what else
+    was measured.
 
     Where learning rates were chosen, they stand in a column more.
     """
@@ -186,10 +206,12 @@ def comparison_csv(comparison: Comparison) -> str:
     table = csv.writer(out, lineterminator="\n")
     tuned = any(result.rates for result in comparison.results)
     head = ["loss", "needs", "part", "replicate", "status", "reason", comparison.metric, "seconds"]
-    table.writerow([*head, *(["rates"] if tuned else [])])
+    others = other_metrics(comparison)
+    table.writerow([*head, *(["rates"] if tuned else []), *others])
     for result in comparison.results:
         for replicate, outcome in enumerate(result.outcomes):
             value = outcome.metrics.get(comparison.metric, "")
             how = [replicate, outcome.status, outcome.reason, value, f"{outcome.seconds:.2f}"]
-            table.writerow([result.name, result.needs, result.part, *how, *([result.rates] if tuned else [])])
+            also = [*([result.rates] if tuned else []), *(outcome.metrics.get(name, "") for name in others)]
+            table.writerow([result.name, result.needs, result.part, *how, *also])
     return out.getvalue()

@@ -1,9 +1,9 @@
 """A comparison for a paper: the table with what is to be known of it, as Markdown and as LaTeX."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lossgen.evolution.compare import Comparison
-from lossgen.report.comparison import LOSS, cells_of, ordered, remarks, standing_lines, title_of
+from lossgen.report.comparison import LOSS, cells_of, ordered, other_cells, remarks, standing_lines, title_of
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -15,16 +15,21 @@ _ESCAPES = {
 
 def comparison_markdown(comparison: Comparison, setting: str) -> str:
     """The table, the best mean in bold."""
-    columns, rows = cells_of(comparison)
-    lines = [f"# {_plain(title_of(comparison))}", "", _row(columns)]
-    lines.append(_row([":--" if column == LOSS else "--:" for column in columns]))
-    best = _best(comparison)
-    for place, row in enumerate(rows):
-        cells = [_plain(cell) for cell in row]
-        lines.append(_row([f"**{cells[0]}**", *cells[1:]] if place == best else cells))
+    lines = [f"# {_plain(title_of(comparison))}", "", *_table(*cells_of(comparison), _best(comparison))]
     for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison)):
         lines += ["", _plain(line)]
+    columns, rows = other_cells(comparison)
+    if rows:
+        lines += ["", "## What was measured besides", "", *_table(columns, rows, None)]
     return "\n".join(lines) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], best: int | None) -> Iterator[str]:
+    yield _row([_plain(column) for column in columns])
+    yield _row([":--" if column == LOSS else "--:" for column in columns])
+    for place, row in enumerate(rows):
+        cells = [_plain(cell) for cell in row]
+        yield _row([f"**{cells[0]}**", *cells[1:]] if place == best else cells)
 
 
 def comparison_latex(comparison: Comparison, setting: str) -> str:

@@ -1,5 +1,7 @@
 """Tables of comparisons and what is said beside them, from outcomes that are made up."""
 
+import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +9,20 @@ import numpy as np
 import pytest
 
 from lossgen.codegen.load import load_argument
-from lossgen.evolution.compare import Comparison, Contestant, summarise_outcomes
+from lossgen.evolution.compare import Comparison, Contestant, Result, summarise_outcomes
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.verdict import standing
-from lossgen.report.comparison import cells_of, comparison_csv, comparison_table, remarks, standing_lines
+from lossgen.report.comparison import (
+    cells_of,
+    comparison_csv,
+    comparison_table,
+    other_cells,
+    remarks,
+    standing_lines,
+)
 from lossgen.report.documents import comparison_latex, comparison_markdown, escaped
 from lossgen.runner import Direction, Outcome
+from lossgen.stats import summarise
 
 NAMES = ("bce", "lsgan", "hinge")
 
@@ -47,7 +57,7 @@ def test_the_columns_of_the_paper_come_first() -> None:
     assert rows[0][1:6] == ["0.5", "9.5", "5", "3.03", "5"]
     assert rows[0][8:] == ["10", "best"]
     brief, _ = cells_of(made(THREE), brief=True)
-    assert "95 % BCa" in brief and "95 % Student" not in brief
+    assert "95 % Student" in brief and "95 % BCa" not in brief
 
 
 def test_an_interval_is_called_what_it_is() -> None:
@@ -56,7 +66,7 @@ def test_an_interval_is_called_what_it_is() -> None:
         columns, _ = cells_of(made(few), brief)
         assert "95 % Student" in columns and "95 % BCa" not in columns
     mixed = {("bce", ""): [*LOW[:7], None, None], ("lsgan", ""): MIDDLE}
-    columns, rows = cells_of(made(mixed), brief=True)
+    columns, rows = cells_of(made(mixed))
     at = columns.index("95 % BCa")
     assert columns[at + 1] == "95 % Student"
     assert rows[0][at] == "–" and "–" in rows[0][at + 1][1:]
@@ -169,3 +179,31 @@ def test_latex_needs_booktabs_alone_and_prints_names_as_they_are() -> None:
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     assert all(character.isascii() for character in text)
     assert escaped("Evolved_1 + r1(10)  –\n×") == r"Evolved\_1 + r1(10) -- $\times$"
+
+
+def test_what_was_measured_besides_is_shown_beside(made_besides: Comparison) -> None:
+    columns, rows = other_cells(made_besides)
+    assert columns == ["loss", "KID"]  # "only once" is missing in one training
+    assert [row[1] for row in rows] == ["0.15 ± 0.071", "–"]
+    table = list(csv.DictReader(io.StringIO(comparison_csv(made_besides))))
+    assert [row["KID"] for row in table] == ["0.1", "0.2", ""]
+    said = comparison_markdown(made_besides, "")
+    assert "## What was measured besides\n\n| loss | KID |\n| :-- | --: |\n| A | 0.15 ± 0.071 |\n" in said
+
+
+@pytest.fixture
+def made_besides() -> Comparison:
+    well = [
+        Outcome("ok", {"FD": 1.0, "KID": 0.1, "only once": 1.0}, step=1), Outcome("ok", {"FD": 2.0, "KID": 0.2}, step=1)
+    ]  # fmt: skip
+    failed = [Outcome("collapsed", reason="all alike", step=1)]
+    results = [
+        Result("A", "loss", "", "a", well, [1.0, 2.0], summarise([1.0, 2.0])),
+        Result("B", "loss", "", "b", failed, [], None),
+    ]
+    return Comparison("FD", "min", results, 1, False)
+
+
+def test_nothing_besides_makes_no_table() -> None:
+    assert other_cells(made(THREE))[1] == []
+    assert "besides" not in comparison_markdown(made(THREE), "")
