@@ -64,6 +64,10 @@ class Options(BaseModel):
         f"all of them below {FEW_IMAGES} training images",
     )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
+    extractor: Literal["auto", "classifier", "inception", "random"] = Field(
+        "auto", description="whose features are compared; auto is a classifier where there are labels, else random"
+    )
+    weights: str = Field("", description="file of the Inception network's weights, for FID")
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
 
 
@@ -80,7 +84,10 @@ def checked(values: Mapping[str, Any]) -> Options:
 
 
 class DCGAN:
-    """Fitness: the Fréchet distance of the averaged generator, median of the last three checkpoints."""
+    """Fitness: the Fréchet distance of the averaged generator, median of the last three checkpoints.
+
+    What is kept is measured besides, once, against the test split: FD∞, KID, precision, recall, density, coverage.
+    """
 
     options = Options
     objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
@@ -99,8 +106,10 @@ class DCGAN:
         sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= LARGEST_UNASKED]
         self.data = load(data, sizes)
         labels = self._labels() if self.chosen.conditional else None
-        extractor = load_extractor(self.data)
-        judge = Judge(self.data, extractor, self.chosen.n_samples, device)
+        chosen = self.chosen
+        kind = None if chosen.extractor == "auto" else chosen.extractor
+        extractor = load_extractor(self.data, kind, chosen.weights or None, data.download)
+        judge = Judge(self.data, extractor, chosen.n_samples, device)
         self.objectives = {judge.metric: "min"}
 
         described = {
@@ -111,13 +120,13 @@ class DCGAN:
             described["class_counts"] = [int(count) for count in labels.sum(0)]
             labels = labels.to(device)
         images = torch.from_numpy(self.data.train.images).to(device)
-        self.task = Task(images, judge, judge.n_samples, described, labels)
+        self.task = Task(images, judge, judge.n_samples, described, labels, judge.full)
         self.policy = self._policy()
         protocol = {
             "data": described, **judge.protocol(), "setting": self._described(),
-            "options": self.chosen.model_dump(mode="json"),
+            "options": chosen.model_dump(mode="json"),
         }  # fmt: skip
-        return Preparation(protocol, [*self.data.notes, *self._notes(), extractor.description()])
+        return Preparation(protocol, [*self.data.notes, *self._notes(), judge.description()])
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""

@@ -42,6 +42,7 @@ class Task:
         n_samples: how many images the judge wants.
         data: what the images are ("digest" among it), plain values for the model file.
         labels: one-hot labels of the images, float (N, classes), for conditional networks.
+        full: more metrics of the same images, of members that are kept, at their last step.
     """
 
     images: Tensor
@@ -49,6 +50,7 @@ class Task:
     n_samples: int
     data: Mapping[str, Any]
     labels: Tensor | None = None
+    full: Callable[[Tensor], Mapping[str, float]] | None = None
 
 
 def train(
@@ -207,7 +209,7 @@ class _Run:
     def judge(self, training: Training, row: int) -> None:
         """Measure the averaged generator at this step."""
         if training.step not in self.curve:
-            images = generate(training.generator.averaged(row), *self._inputs(self.task.n_samples))
+            images = self._drawn(training, row)
             watched = {
                 "diversity": diversity(images) / self.diversity_of_data, "separation": training.watch.separation[row]
             }  # fmt: skip
@@ -223,7 +225,14 @@ class _Run:
             reason = f"samples have {spread:.1%} of the data's diversity at step {steps}"
             reason += f", and those of training since step {since}" * (since < steps)
             return Outcome("collapsed", reason=reason, step=since, files=files, curve=self.points())
-        return Outcome("ok", median(self.curve, steps), step=steps, files=files, curve=self.points())
+        metrics = median(self.curve, steps)
+        if files and self.task.full is not None:
+            metrics |= self.task.full(self._drawn(training, row))
+        return Outcome("ok", metrics, step=steps, files=files, curve=self.points())
+
+    def _drawn(self, training: Training, row: int) -> Tensor:
+        """The images that are judged."""
+        return generate(training.generator.averaged(row), *self._inputs(self.task.n_samples))
 
     def _inputs(self, count: int) -> list[Tensor]:
         """The seed's fixed noise, and labels for a conditional generator."""

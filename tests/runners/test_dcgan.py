@@ -129,6 +129,7 @@ def test_conditional_generators_draw_the_class_that_is_asked_for(found: RunnerFi
     protocol = runner.prepare(DataSpec("digits"), "cpu").protocol
     assert sum(protocol["data"]["class_counts"]) == len(runner.data.train)  # type: ignore[attr-defined]
     (outcome,) = runner.train([dataclasses.replace(member(), keep=tmp_path)], Budget(30))
+    assert {"KID[classifier] test", "coverage[classifier] test"} < set(outcome.metrics)
     sevens = sample(outcome.files["model"], 8, of_class="7")
     assert sevens.shape == (8, 1, 8, 8) and not np.array_equal(sevens, sample(outcome.files["model"], 8, of_class="1"))
     plain = found.cls(found.cls.options(n_samples=128, width=4, conditional=True))
