@@ -83,7 +83,7 @@ def measure(session: Session, losses: list[Loss], steps: int) -> list[float]:
 def main(count: int, steps: int, out: Path) -> None:
     """Train samples of every kind and print how many of them train."""
     groups, drawn = draw(count)
-    config = resolve(RunConfig(kind="compare", steps=steps))
+    config = resolve(RunConfig(kind="compare", steps=steps, options={"augment": "none"}))
     with tempfile.TemporaryDirectory() as folder, create_run(Path(folder) / "run", config) as run:
         with session_of(run, joblib.cpu_count(), Listener()) as session:
             baselines = [load_argument(name).loss for name in BASELINES]

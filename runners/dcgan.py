@@ -184,8 +184,8 @@ class DCGAN:
             + f", {chosen.n_critic} discriminator updates each" * (chosen.n_critic > 1)
             + ", conditional" * chosen.conditional
             + ", spectral norm" * chosen.spectral_norm
-            + f"; regularisers: {', '.join(regularisers) or 'none'}"
             + f"; augmentation: {', '.join(self.policy) or 'none'}"
+            + f"; regularisers: {', '.join(regularisers) or 'none'}"
         )
 
 
