@@ -143,8 +143,8 @@ class Runner(Protocol):
 
     A runner may also have `counts_steps`: False where the length of a training does not depend on the budget's steps,
     so that its price cannot be told from a few short ones. `own_data`: the name of the data that it makes itself, where
-    no others can be chosen. And `together`: whether, once prepared, it trains the members of a list side by side; then it
-    is given long lists, and a crash is traced to its member by halves of them.
+    no others can be chosen. And `together`: whether, once prepared, it trains the members of a list side by side; then
+    it is given long lists, and a crash is traced to its member by halves of them.
     """
 
     options: "type[BaseModel]"
