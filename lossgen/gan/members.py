@@ -114,17 +114,18 @@ def _train_group(group: Sequence["_Run"], task: Task, budget: Budget) -> None:
         chunk = waiting.pop(0)
         try:
             _train_together(chunk, task, budget)
+            continue
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            release(task.images.device)
-            if len(chunk) == 1:
-                setting = chunk[0].setting
-                where = f"out of memory on {task.images.device} at batch size {setting.batch_size}"
-                raise InputError(f"{where} and width {setting.architecture.width}: make them smaller") from None
-            half = (len(chunk) + 1) // 2
-            budget.note(f"out of memory on {task.images.device} with {len(chunk)} trainings at once: {half} at a time")
-            waiting[:0] = [chunk[:half], chunk[half:]]
+        release(task.images.device)  # now that the exception holds no tensors any more
+        if len(chunk) == 1:
+            setting = chunk[0].setting
+            where = f"out of memory on {task.images.device} at batch size {setting.batch_size}"
+            raise InputError(f"{where} and width {setting.architecture.width}: make them smaller")
+        half = (len(chunk) + 1) // 2
+        budget.note(f"out of memory on {task.images.device} with {len(chunk)} trainings at once: {half} at a time")
+        waiting[:0] = [chunk[:half], chunk[half:]]
 
 
 def _train_together(runs: Sequence["_Run"], task: Task, budget: Budget) -> None:
