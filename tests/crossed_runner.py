@@ -54,9 +54,9 @@ class Crossed:
         strengths = (chosen.r1, chosen.gradient_penalty, chosen.drift, float(chosen.spectral_norm))
         distance = 1 + off / 2 ** sum(map(bool, strengths))
         files = {}
-        if budget.keep is not None:
-            budget.keep.mkdir(parents=True, exist_ok=True)
-            files["samples"] = budget.keep / "samples.npz"
+        if member.keep is not None:
+            member.keep.mkdir(parents=True, exist_ok=True)
+            files["samples"] = member.keep / "samples.npz"
             np.savez(files["samples"], images=np.zeros((4, 1, 8, 8), np.uint8))
         # The test split says the opposite: what is chosen by it would show.
         metrics = {"distance": distance, "distance test": 10 - distance}

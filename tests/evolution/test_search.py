@@ -195,7 +195,7 @@ def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
     assert trained(tmp_path / "run", "search") < 2 * 12
     assert found["reproducible"] is False
     assert found["finished"] is True
-    assert 0 < sum(o["stage"] == "search" for o in found["outcomes"]) < 320
+    assert sum(o["stage"] == "search" for o in found["outcomes"]) < 320
     lossgen("evolve", "--resume", "run", cwd=tmp_path)
     assert record(tmp_path, "run") == found
 
