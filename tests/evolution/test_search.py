@@ -186,28 +186,28 @@ def test_a_changed_runner_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
     args = ["evolve", "--runner", TOY, "--population", "8", "--verify-seeds", "2", "--steps"]
-    flags = ["--workers", "2", "--pause", "0.2", "--time-limit", "12s", "--out", "run"]
+    flags = ["--workers", "2", "--pause", "0.2", "--time-limit", "24s", "--out", "run"]
     out = lossgen(*args, "10", *flags, cwd=tmp_path)
     found = record(tmp_path, "run")
     assert "fresh seeds" in out
     price = r"Price of the trainings: about 0\.2\d? s each, \d+ s in all with"
     assert re.search(price, out.partition("search 1/")[0]), "no price beforehand"
-    assert trained(tmp_path / "run", "search") < 2 * 12
+    assert trained(tmp_path / "run", "search") < 2 * 24
     assert found["reproducible"] is False
     assert found["finished"] is True
-    assert sum(o["stage"] == "search" for o in found["outcomes"]) < 320
+    assert 0 < sum(o["stage"] == "search" for o in found["outcomes"]) < 320
     lossgen("evolve", "--resume", "run", cwd=tmp_path)
     assert record(tmp_path, "run") == found
 
 
 def test_a_time_limit_ends_a_comparison(tmp_path: Path) -> None:
     args = ["compare", "bce", "lsgan", "--runner", TOY, "--steps", "10", "--seeds", "50", "--workers", "2"]
-    out = lossgen(*args, "--pause", "0.5", "--time-limit", "10s", "--out", "run", cwd=tmp_path)
+    out = lossgen(*args, "--pause", "0.5", "--time-limit", "20s", "--out", "run", cwd=tmp_path)
     price = r"Price of the trainings: about 0\.5\d? s each, 2\d s in all with 2 workers\."
     assert re.search(price, out.partition("comparison 1/")[0])
     assert "Interim: stopped, or out of time" in out
-    assert len(record(tmp_path, "run")["outcomes"]) < 100
-    assert trained(tmp_path / "run", "compare") < 2 * (10 + 1)  # what has begun is finished
+    assert 2 <= len(record(tmp_path, "run")["outcomes"]) < 100
+    assert trained(tmp_path / "run", "compare") < 2 * (20 + 1)  # what has begun is finished
 
 
 def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> None:

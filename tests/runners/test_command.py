@@ -229,7 +229,7 @@ def test_a_training_does_not_outlive_lossgen(folder: Path, how: str) -> None:
             driver.send_signal(signal.SIGINT)
             wait_for(lambda: driver.poll() is not None, 1.0)
             driver.send_signal(signal.SIGINT)
-        driver.wait(60)
+        driver.wait(20)
         assert wait_for(lambda: not alive(pid)), Path("driver.log").read_text()
     finally:
         driver.kill()
