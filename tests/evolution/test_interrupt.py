@@ -120,8 +120,10 @@ def test_before_anything_was_found_there_is_nothing_to_verify(tmp_path: Path) ->
 
 
 def test_a_comparison_is_interim_until_it_is_resumed(tmp_path: Path) -> None:
-    driver = Driver(tmp_path, *COMPARE, "--pause", "0.4", "--out", "run")
-    press(driver, "comparison 2/", 1)
+    marks = tmp_path / "marks"
+    driver = Driver(tmp_path, *COMPARE, "--pause", "1", "--marks", marks, "--out", "run")
+    driver.wait_until(lambda: marks.exists() and len(marks.read_text().splitlines()) == 6)  # timing 3, comparison 3
+    driver.interrupt()
     assert driver.end() == 130
     assert "Stopping: what is being trained is finished. Ctrl-C again stops at once." in driver.said
     assert "Interim: stopped" in driver.said
