@@ -105,6 +105,10 @@ class DCGAN:
         self.together = not device.startswith("cpu")
         sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= LARGEST_UNASKED]
         self.data = load(data, sizes)
+        count = len(self.data.train)
+        if count < self.chosen.batch_size:
+            few = f"the {count} training images of {self.data.name} do not fill a batch"
+            raise InputError(f"--batch-size {self.chosen.batch_size}: {few}; give at most {count}, or more images")
         labels = self._labels() if self.chosen.conditional else None
         chosen = self.chosen
         kind = None if chosen.extractor == "auto" else chosen.extractor

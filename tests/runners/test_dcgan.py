@@ -157,6 +157,16 @@ def test_random_features_without_labels(found: RunnerFile, tmp_path: Path) -> No
     assert "FD[random]" in runner.train([member()], Budget(40))[0].metrics
 
 
+def test_fewer_images_than_a_batch(found: RunnerFile, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", train_images=images[:40], val_images=images[40:50], test_images=images[50:])
+    spec = DataSpec(str(tmp_path / "few.npz"))
+    found.cls(found.cls.options(n_samples=128, batch_size=40)).prepare(spec, "cpu")
+    refused = r"--batch-size 41: the 40 training images of .*few.* do not fill a batch; give at most 40, or more images"
+    with pytest.raises(InputError, match=refused):
+        found.cls(found.cls.options(n_samples=128, batch_size=41)).prepare(spec, "cpu")
+
+
 def test_absent_device(found: RunnerFile) -> None:
     with pytest.raises(InputError, match="'nonsense' is none that a GAN can be trained on"):
         found.cls(found.cls.options()).prepare(DataSpec("digits"), "nonsense")
