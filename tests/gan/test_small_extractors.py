@@ -9,7 +9,7 @@ import torch
 
 from lossgen.errors import InputError
 from lossgen.gan import small_extractors
-from lossgen.gan.data import Dataset
+from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.features import load_extractor
 
 Build = Callable[..., Dataset]
@@ -62,6 +62,28 @@ def test_damaged_file_is_made_again(dataset: Build, cache: Path, damage: str) ->
         path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"hello\n"}[damage])
     assert load_extractor(dataset()).digest == first.digest
     assert torch.load(path, weights_only=True)["digest"].startswith(first.digest)
+
+
+def textures(count: int, seed: int, off: int = 0) -> ImageSet:
+    """Noise of 16 × 16 pixels with one of four textures in it, which is the class, `off` pixels from the middle."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, 1, 16, 16)).astype(np.uint8)
+    labels = np.arange(count) % 4
+    place = slice(4 + off, 12 + off)
+    images[:, :, place, place] = np.random.default_rng(9).integers(0, 2, (4, 1, 8, 8))[labels] * 255
+    return ImageSet(images, labels)
+
+
+@pytest.mark.parametrize(("from_", "least", "most"), [(16, 0.95, 1.0), (17, 0.0, 0.5)])
+def test_larger_images_are_moved(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, from_: int, least: float, most: float
+) -> None:
+    """A class that was only ever seen in the middle is known elsewhere too, and is not where images are not moved."""
+    monkeypatch.setitem(small_extractors.MOVED, "from", from_)
+    splits = textures(256, 0), textures(96, 1), textures(96, 2, off=2)
+    data = Dataset("textures", *splits, classes=tuple("abcd"), digest="textures", notes=())
+    accuracy = load_extractor(data, "classifier").accuracy
+    assert accuracy is not None and least <= accuracy <= most
 
 
 def test_another_data_set_another_file(dataset: Build, cache: Path) -> None:
