@@ -66,10 +66,10 @@ def plan_lines(plan: Plan) -> list[str]:
     said = ", ".join(part for part in parts if not part.startswith("0 "))
     about = "about " if plan.search_trainings and plan.most is None else ""
     each = f" of {plan.steps} steps" if plan.counts_steps else ""
-    line = f"Budget: {about}{plan.trainings} trainings{each}: {said}."
+    line = f"Budget: {about}{plan.trainings} training{_s(plan.trainings)}{each}: {said}."
     if plan.known:
-        line += f" {plan.known} of them are known already."
-    seconds, workers = plan.seconds(plan.trainings - plan.known), f"{plan.workers} worker{'s'[: plan.workers != 1]}"
+        line += f" {plan.known} of them {'is' if plan.known == 1 else 'are'} known already."
+    seconds, workers = plan.seconds(plan.trainings - plan.known), f"{plan.workers} worker{_s(plan.workers)}"
     if seconds is None or plan.seconds_per_training is None:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
     one = plan.seconds_per_training
@@ -78,6 +78,10 @@ def plan_lines(plan: Plan) -> list[str]:
     verify = plan.seconds(plan.verify_trainings) or 0.0
     price += f", {duration(verify)} of it for verification." if plan.search_trainings else "."
     return [line, price, *plan.notes]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _counted(generation: int, generations: int | None) -> str:
@@ -119,7 +123,8 @@ class PlainView(Listener):
         self._total += total
         self._done += done
         if done:
-            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} trainings are known already")
+            are = f"training{_s(total)} {'is' if done == 1 else 'are'}"
+            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} {are} known already")
 
     def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
         self.say(f"generation {_counted(generation, generations)}: {waterfall_text(waterfall, 'to train')} so far")

@@ -23,6 +23,13 @@ def test_the_plan_says_what_the_budget_buys_and_costs() -> None:
     assert rest == ["a note"]
 
 
+def test_one_training_is_one_training() -> None:
+    two = dataclasses.replace(PLAN, search_trainings=0, polish_trainings=0, verify_trainings=2, known=1)
+    assert live.plan_lines(two)[0].endswith("2 on the same seeds for all. 1 of them is known already.")
+    one = dataclasses.replace(two, verify_trainings=1, known=0)
+    assert live.plan_lines(one)[0].startswith("Budget: 1 training of 10 steps: 1 on")
+
+
 def test_a_price_that_is_not_known_is_not_made_up() -> None:
     lines = live.plan_lines(dataclasses.replace(PLAN, seconds_per_training=None))
     assert "the first ones tell" in lines[1]
