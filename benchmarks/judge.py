@@ -4,9 +4,9 @@
     python benchmarks/judge.py NAME RUN [--out benchmarks/results/judge.json]
 
 Trains the small classifier of a data set of 16 pixels a side or more as lossgen does, on images that are moved at
-random, and again on images as they are and for fewer steps, as below 16 pixels. Says how often each is right on the test split, and the
-Fréchet distance of what each generator of a comparison draws from the test split, in the features of each: the mean
-over seeds of a loss. Look at the samples beside it: `RUN/samples.png`. About 5 minutes.
+random, and again on images as they are and for fewer steps, as below 16 pixels. Says how often each is right on the
+test split, and the Fréchet distance of what each generator of a comparison draws from the test split, in the features
+of each: the mean over seeds of a loss. Look at the samples beside it: `RUN/samples.png`. About 5 minutes.
 """
 
 import json
