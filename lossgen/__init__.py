@@ -12,6 +12,7 @@ What has a name here is loaded when it is first asked for.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lossgen.api import calibrate as calibrate
     from lossgen.api import compare as compare
     from lossgen.api import evolve as evolve
     from lossgen.api import open_run as open_run
@@ -28,12 +29,13 @@ _HOMES = {
     "InputError": "lossgen.errors",
     "Listener": "lossgen.evolution.events",
     "Stopped": "lossgen.evolution.events",
+    "calibrate": "lossgen.api",
     "compare": "lossgen.api",
     "evolve": "lossgen.api",
     "open_run": "lossgen.api",
     "score": "lossgen.gan.scoring",
 }
-__all__ = ["Engine", "InputError", "Listener", "Stopped", "compare", "evolve", "open_run", "score"]
+__all__ = ["Engine", "InputError", "Listener", "Stopped", "calibrate", "compare", "evolve", "open_run", "score"]
 
 
 def __getattr__(name: str) -> object:

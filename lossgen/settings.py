@@ -9,6 +9,7 @@ from typing import Literal
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
 POPULATION, GENERATIONS, STEPS = 16, 6, 1500
 SEEDS, VERIFY_SEEDS, COMPARE_SEEDS, TUNE_SEEDS = 1, 6, 6, 2
+BUDGETS, CALIBRATE_SEEDS = "250,500,1000,2000,4000", 2
 SEED, DEVICE, GENERATED = 0, "cpu", "generated"
 FIT: Literal["pad"] = "pad"
 

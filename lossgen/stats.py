@@ -8,6 +8,7 @@ import numpy as np
 CONFIDENCE = 0.95
 LEAST_TO_BOOTSTRAP = 8
 RESAMPLES = 9999
+RANK_RESAMPLES = 999
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,51 @@ def holm(p: Sequence[float]) -> list[float]:
     for place, i in enumerate(order):
         least = max(least, min(1.0, (len(p) - place) * p[i]))
         found[i] = least
+    return found
+
+
+def variance_components(groups: Sequence[Sequence[float]] | np.ndarray) -> tuple[float, float]:
+    """Variance between groups, and within them, of as many values each (one-way random effects, Shrout & Fleiss 1979).
+
+    The first is an estimate from two mean squares, and negative where groups differ by less than chance has it. Their
+    intraclass correlation is the first over the sum of both.
+    """
+    x = np.asarray(groups, float)
+    n, k = x.shape
+    between = k * float(((x.mean(1) - x.mean()) ** 2).sum()) / (n - 1)
+    within = float(((x - x.mean(1, keepdims=True)) ** 2).sum()) / (n * (k - 1))
+    return (between - within) / k, within
+
+
+def rank_correlation(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+    """Spearman's rank correlation, ties at their mean ranks; infinities rank as they are. nan where all are equal."""
+    return float(_rank_correlations(np.asarray([x], float), np.asarray([y], float))[0])
+
+
+def mean_rank_correlation(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
+    """Mean of the rank correlations of several pairs over the same items, and its 95 % interval.
+
+    The items are resampled, the same of all pairs (percentile bootstrap); the same for the same values.
+    """
+    count = len(pairs[0][0])
+    chosen = np.random.default_rng(0).integers(0, count, (RANK_RESAMPLES, count))
+    drawn = np.mean([_rank_correlations(x[chosen], y[chosen]) for x, y in pairs], axis=0)
+    drawn = drawn[np.isfinite(drawn)]  # without those that have drawn one item only
+    value = float(np.mean([rank_correlation(x, y) for x, y in pairs]))
+    if not (len(drawn) and np.isfinite(value)):
+        return value, float("nan"), float("nan")
+    low, high = np.percentile(drawn, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    return value, float(low), float(high)
+
+
+def _rank_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each row of (rows, items) with the other's."""
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(each, axis=1) for each in (x, y))
+    a, b = (each - each.mean(1, keepdims=True) for each in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: np.ndarray = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
     return found
 
 

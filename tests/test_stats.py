@@ -5,9 +5,21 @@ from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lossgen import stats
-from lossgen.stats import bootstrap_interval, holm, mann_whitney, mean_interval, smallest_p, summarise
+from lossgen.stats import (
+    bootstrap_interval,
+    holm,
+    mann_whitney,
+    mean_interval,
+    mean_rank_correlation,
+    rank_correlation,
+    smallest_p,
+    summarise,
+    variance_components,
+)
 
 
 def test_summary_of_known_values() -> None:
@@ -93,3 +105,50 @@ def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says(
     rng = np.random.default_rng(0)
     covered = [low <= 0.0 <= high for low, high in (bootstrap_interval(rng.normal(size=n)) for _ in range(400))]
     assert np.mean(covered) == pytest.approx(covers, abs=0.035)
+
+
+def test_variance_components_are_found_again() -> None:
+    """Losses that are 2 apart (standard deviation), and seeds that are 0.5 apart."""
+    rng = np.random.default_rng(0)
+    groups = rng.normal(0, 2, (4000, 1)) + rng.normal(0, 0.5, (4000, 3))
+    between, within = variance_components(groups)
+    assert between == pytest.approx(4, rel=0.1) and within == pytest.approx(0.25, rel=0.1)
+
+
+def test_variance_components_by_hand() -> None:
+    between, within = variance_components([[1, 3], [5, 7], [6, 8]])
+    assert within == 2 and between == pytest.approx((14 - 2) / 2)
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=3, max_size=12))
+def test_rank_correlation_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
+    from scipy.stats import spearmanr
+
+    x, y = zip(*pairs, strict=True)
+    if len(set(x)) > 1 and len(set(y)) > 1:
+        assert rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic)
+    else:
+        assert np.isnan(rank_correlation(x, y))
+
+
+def test_rank_correlation_takes_infinities() -> None:
+    assert rank_correlation([1, 2, np.inf], [0, 5, 9]) == pytest.approx(1)
+
+
+def test_the_interval_of_a_rank_correlation_covers_it() -> None:
+    """Of 30 items: at least 85 of 100 intervals cover the true rank correlation, and none is all of [-1, 1]."""
+    rng = np.random.default_rng(1)
+    covered, true = 0, 0.582  # of normal values with a correlation of 0.6: 6 / pi * asin(0.6 / 2)
+    for _ in range(100):
+        x = rng.normal(size=30)
+        _, low, high = mean_rank_correlation([(x, 0.75 * x + rng.normal(size=30))])
+        covered += low <= true <= high
+        assert high - low < 1.2
+    assert covered >= 85
+
+
+def test_the_mean_of_rank_correlations() -> None:
+    x = np.arange(8.0)
+    value, low, high = mean_rank_correlation([(x, x), (x, x), (x, -x), (x, x)])
+    assert (value, low, high) == (0.5, 0.5, 0.5)
+    assert np.isnan(mean_rank_correlation([(x, np.zeros(8))])[0])

@@ -1,4 +1,4 @@
-"""lossgen from Python: evolve and compare, as the commands of these names, and a look at what they found."""
+"""lossgen from Python: evolve, compare and calibrate, as the commands of these names, and a look at what they found."""
 
 import difflib
 import functools
@@ -23,7 +23,7 @@ from lossgen.runner import Fit, find_runner
 if TYPE_CHECKING:
     from lossgen.report.live import PlainView
 
-__all__ = ["Run", "compare", "evolve", "open_run"]
+__all__ = ["Run", "calibrate", "compare", "evolve", "open_run"]
 
 Time = float | str
 """Seconds, or as text: "90s", "15m", "2h"."""
@@ -167,6 +167,47 @@ def compare(
     return _run("compare", compare, {**locals()})
 
 
+@_by_name(1, "give losses as a list, and all else by name: calibrate(['hinge', 'bce'], runner='ring')")
+def calibrate(
+    losses: str | Path | Sequence[str | Path] = (),
+    *,
+    runner: str | Path | type = settings.RUNNER,
+    data: str | Path = settings.DATA,
+    budgets: str | Sequence[int] = settings.BUDGETS,
+    seeds: int = settings.CALIBRATE_SEEDS,
+    grid: str | Sequence[tuple[float, float]] | None = None,
+    beside: "Sequence[str | Path]" = (),
+    trust: bool = False,
+    time_limit: Time | None = None,
+    timeout: Time | None = None,
+    seed: int = settings.SEED,
+    workers: int | None = None,
+    device: str = settings.DEVICE,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+    fit: Fit = settings.FIT,
+    download: bool = False,
+    out: str | Path | None = None,
+    resume: "str | Path | Run | None" = None,
+    callbacks: Sequence[Listener] = (),
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Find out how short a training may be that still tells losses apart: `lossgen calibrate` from Python.
+
+        found = calibrate(runner="dcgan", data="digits", budgets=[500, 1000, 2000]).calibration()
+        print(found.plateau, found.proxies)
+
+    Args:
+        losses: of the panel; without any, the zoo and other known forms.
+        budgets: steps at which each training is looked at, as text or as numbers.
+        beside: runs of calibrations of other data, which this one is to foretell.
+
+    Everything else is as `compare` has it.
+    """
+    return _run("calibrate", calibrate, {"steps": None, "command": None, "metric": None, **locals()})
+
+
 def open_run(name: str | Path) -> Run:
     """A run that exists, to be looked at: its folder, or a unique prefix of its name under ./runs.
 
@@ -196,12 +237,14 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
         values["regulariser"] = ",".join(map(str, values["regulariser"]))
     if isinstance(values.get("grid"), Sequence) and not isinstance(values["grid"], str):
         values["grid"] = ",".join(_pair(pair) for pair in values["grid"])
+    if isinstance(values.get("budgets"), Sequence) and not isinstance(values["budgets"], str):
+        values["budgets"] = ",".join(map(str, values["budgets"]))
     if values["workers"] is not None and values["workers"] < 1:
         raise InputError(f"workers {values['workers']}: give at least 1")
     resume = values["resume"]
     values["resume"] = resume.path if isinstance(resume, Run) else resume
     defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    given = {name for name, value in values.items() if value != defaults[name]} | set(options)
+    given = {name for name, value in values.items() if value != defaults.get(name)} | set(options)
     if resume is None:
         values |= settle(values, given)
         values["runner"] = _runner(kind, values["runner"], options, defaults)

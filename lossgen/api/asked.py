@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ from pydantic import ValidationError
 from lossgen import settings
 from lossgen.codegen.load import read_emitted
 from lossgen.errors import InputError
+from lossgen.evolution.calibrating import PANEL
+from lossgen.evolution.calibration import FEWEST
 from lossgen.evolution.comparing import loss_sources
-from lossgen.evolution.conditions import GRID, check_grid, check_regularisers, parse_grid, parse_regularisers
+from lossgen.evolution.conditions import GRID, RATES, check_grid, check_regularisers, parse_grid, parse_regularisers
 from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.events import Listener
 from lossgen.evolution.selection import Select
@@ -19,9 +22,9 @@ from lossgen.evolution.variation import Vary
 from lossgen.report.screened import rejection_of
 from lossgen.runner import find_runner
 
-Kind = Literal["evolve", "compare"]
+Kind = Literal["evolve", "compare", "calibrate"]
 _OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
-_OF_THE_CALL = {"workers", "out", "resume", "generated", "trust", "regulariser", "tune"}
+_OF_THE_CALL = {"workers", "out", "resume", "generated", "trust", "regulariser", "tune", "beside"}
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,14 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
     given |= {"kind": asked.kind, "select": function_name(asked.select), "vary": function_name(asked.vary)}
     given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
     given |= {name: seconds(name, given[name]) for name in ("time_limit", "timeout") if name in given}
-    if asked.kind == "compare":
-        given["losses"] = loss_sources([str(text) for text in flags["losses"]], flags["trust"])
+    if asked.kind != "evolve":
+        losses = [str(text) for text in flags["losses"]] or list(PANEL if asked.kind == "calibrate" else ())
+        given["losses"] = loss_sources(losses, flags["trust"], asked.kind)
         for source in given["losses"]:
-            warning = rejection_of(read_emitted(source, "compare"), "trained")
+            warning = rejection_of(read_emitted(source, asked.kind), "trained")
             if warning:
                 warn(warning)
-        given |= _conditions(asked, given)
+        given |= _conditions(asked, given) if asked.kind == "compare" else _calibration(asked, given)
     try:
         data = DataConfig(**{field: flags[name] for name, field in _OF_DATA.items()})
         return RunConfig(**given, data=_data_of(data, given.get("runner", settings.RUNNER)))
@@ -97,6 +101,44 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
             spelt = flag.replace("_", "-")
             raise InputError(f"--{spelt}: says how --tune tunes; give that, too, or leave --{spelt} out")
     return found
+
+
+def _calibration(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Budgets and learning rates of a calibration, by the fields of its configuration.
+
+    Raises:
+        InputError: what was given means nothing, or the runner does not have it.
+    """
+    flags = asked.flags
+    if "steps" in asked.given:
+        raise InputError(
+            "--steps: a calibration looks at several; give --budgets, the last of which ends its trainings"
+        )
+    if len(given["losses"]) < FEWEST:
+        raise InputError(f"calibrate: a rank correlation takes {FEWEST} losses; give more, or none for the usual panel")
+    runner = given.get("runner", settings.RUNNER)
+    model, name = find_runner(runner).cls.options, Path(runner).stem
+    budgets = parse_budgets(flags["budgets"])
+    found: dict[str, Any] = {"budgets": budgets, "steps": budgets[-1], "grid": None}
+    if flags["grid"] is not None or set(RATES) <= set(model.model_fields):
+        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
+        check_grid(found["grid"], model, name, "--grid")
+    return found
+
+
+def parse_budgets(text: str) -> list[int]:
+    """Read `500,1000,2000`: steps, ascending.
+
+    Raises:
+        InputError: it is something else.
+    """
+    try:
+        budgets = [int(part) for part in text.split(",")]
+    except ValueError:
+        budgets = []
+    if not budgets or budgets[0] < 1 or any(a >= b for a, b in pairwise(budgets)):
+        raise InputError(f"--budgets {text!r}: is no list of steps, each more than the one before: 500,1000,2000")
+    return budgets
 
 
 def _data_of(data: DataConfig, runner: str) -> DataConfig:

@@ -1,6 +1,6 @@
 """A run, looked at: by whom it was made, from Python or on the command line, makes no difference."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,8 @@ from lossgen.errors import InputError
 from lossgen.evolution import run as runs
 from lossgen.evolution.archive import Archive, CandidateRow, OutcomeKey
 from lossgen.evolution.audit import Audit, audit_of
+from lossgen.evolution.calibrating import calibration_in
+from lossgen.evolution.calibration import Calibration
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.config import RunConfig, read_config
 from lossgen.evolution.hall_of_fame import HallRow, hall_of
@@ -108,6 +110,15 @@ class Run:
                     )
                 return load_source(source)
         return load_source(emitted)
+
+    def calibration(self, beside: Sequence[str | Path] = ()) -> Calibration | None:
+        """What a calibration says; None of another run, or before all trainings have come to the first budget.
+
+        Args:
+            beside: runs of other calibrations, to see how this one foretells their ends.
+        """
+        with runs.open_run(self.path, locked=False) as opened:
+            return calibration_in(opened, [str(name) for name in beside])
 
     @property
     def hall_of_fame(self) -> list[HallRow]:

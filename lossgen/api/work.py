@@ -1,4 +1,4 @@
-"""A run from what was asked for to what it leaves: the commands evolve and compare, and the functions of Python."""
+"""A run from what was asked for to what it leaves: the commands that train, and the functions of Python."""
 
 import datetime
 import os
@@ -12,6 +12,7 @@ from lossgen.api.asked import Asked, configuration, function_name, seconds
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
+from lossgen.evolution.calibrating import calibrate_losses, calibration_in, panels_beside
 from lossgen.evolution.comparing import compare_losses
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.discover import discover, resolve, session_of
@@ -23,6 +24,7 @@ from lossgen.evolution.selection import select as by_fronts
 from lossgen.evolution.session import Session
 from lossgen.evolution.variation import vary as usual
 from lossgen.evolution.widening import holds_comparison, open_wider
+from lossgen.report.calibration import calibration_lines, write_calibration
 from lossgen.report.ending import comparison_lines, discovery_lines
 from lossgen.report.summary import write_comparison, write_discovery
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from lossgen.report.live import PlainView
 
-LASTING = frozenset({"resume", "workers", "generated", "time_limit"})
+LASTING = frozenset({"resume", "workers", "generated", "time_limit", "beside"})
 """What may stand beside `resume`: no result depends on it, but for what a time limit cuts off."""
 
 
@@ -55,6 +57,7 @@ def carry_out(
     if asked.kind == "evolve":
         _check_writable(Path(flags["generated"]))
     with _opened(asked, warn) as run:
+        panels_beside(run.config, _beside(asked))  # what cannot be is refused before hours are spent
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
         workers = flags["workers"] or default_workers(run.config.device)
@@ -137,6 +140,12 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         with session.clock.phase("report"):
             written = write_discovery(run, discovery)
         lines = discovery_lines(run, discovery, written)
+    elif asked.kind == "calibrate":
+        calibrate_losses(session)
+        calibration = calibration_in(run, _beside(asked))
+        with session.clock.phase("report"):
+            written = write_calibration(run, calibration) if calibration else []
+        lines = calibration_lines(run, calibration, written)
     else:
         comparison = compare_losses(session)
         with session.clock.phase("report"):
@@ -149,6 +158,11 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         view.close()
         for part in lines:
             view.console.print(part, highlight=False, soft_wrap=isinstance(part, Text), crop=False)
+
+
+def _beside(asked: Asked) -> list[str]:
+    """Runs that a calibration is to foretell."""
+    return [str(name) for name in asked.flags.get("beside", ())]
 
 
 def _default_folder(config: RunConfig) -> Path:

@@ -1,4 +1,4 @@
-"""The commands that train: evolve and compare."""
+"""The commands that train: evolve, compare and calibrate."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,37 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
     under the same setting, more losses or more --seeds go on with it: only what is missing is trained.
     """
     _train(ctx, "compare", flags)
+
+
+@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.argument("losses", nargs=-1, metavar="[LOSS...]")
+@RUN_OPTIONS
+@DATA_OPTIONS
+@click.option("--budgets", default=settings.BUDGETS, metavar="STEPS", help="Steps at which each training is looked at.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=settings.CALIBRATE_SEEDS,
+    help="Seeds of each loss and pair of learning rates.",
+)
+@click.option(
+    "--grid",
+    metavar="PAIRS",
+    help="Learning rates to train with, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+)
+@click.option(
+    "--beside", multiple=True, metavar="RUN", help="Say also how this one foretells that calibration of other data."
+)
+@click.option("--trust", is_flag=True, help="Run .py files whose code is not what lossgen would write.")
+@click.pass_context
+def calibrate(ctx: click.Context, /, **flags: Any) -> None:
+    """Find out how short a training may be that still tells losses apart as long ones do.
+
+    A panel of losses (without LOSS the zoo and other known forms) is trained with several pairs of learning rates, and
+    judged at growing budgets: how much losses differ beside seeds, and how well each budget, and each objective of a
+    search, foretells the order of the losses at the last one.
+    """
+    _train(ctx, "calibrate", flags)
 
 
 def _train(ctx: click.Context, kind: "Kind", flags: dict[str, Any]) -> None:

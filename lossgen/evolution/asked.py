@@ -146,8 +146,9 @@ def check_run(run: Run) -> None:
     if config.kind == "ask" and archive.meta("objectives") is None:
         name, direction = objective_of(run)
         archive.set_meta("objectives", {name: direction})
-    if config.kind == "compare":
-        raise InputError(f"run {run.path}: is of `lossgen compare`; ask goes on with searches, or begins a new run")
+    if config.kind in ("compare", "calibrate"):
+        which = f"run {run.path}: is of `lossgen {config.kind}`"
+        raise InputError(f"{which}; ask goes on with searches, or begins a new run")
     if config.kind == "evolve":
         if not (archive.meta("finished", False) or archive.meta(ROUNDS)):
             raise InputError(f"run {run.path}: is not finished; first: lossgen evolve --resume {run.path}")

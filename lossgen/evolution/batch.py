@@ -1,6 +1,7 @@
 """The trainings of one round: what is known of them, what is to be made, and what has come of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lossgen.evolution.archive import OutcomeKey
@@ -23,18 +24,22 @@ Told = Callable[[Entry, Sequence[Outcome]], None]
 class Batch:
     """The trainings of one call of `Session.train`, and what has come of them."""
 
-    def __init__(self, session: "Session", stage: str, replicates: int, steps: int, keep: bool, told: Told) -> None:
+    def __init__(
+        self, session: "Session", stage: str, replicates: int, steps: int, keep: bool, told: Told, after: int = 0
+    ) -> None:
         self.session = session
         self.stage = stage
         self.replicates = replicates
         self.steps = steps
         self.keep = keep
         self.told = told
+        self.after = after
         self.found: dict[tuple[str, int], Outcome] = {}
         self.tasks: list[Task] = []
-        self.made = 0
         self.began = 0.0
         self._entries: dict[str, tuple[Entry, int]] = {}
+        self._begun: dict[str, int] = {}
+        self._ended: list[str] = []
         self._under_way: dict[str, int] = {}
         self._seconds: list[float] = []
 
@@ -49,7 +54,16 @@ class Batch:
                     self._keep(entry, replicate, known)
                 self._take(entry, replicate, known)
                 return
-        task = session.task(self.stage, entry, replicate, self.steps, self.keep)
+        before = self._before(entry, replicate)
+        if self.after and before is None:
+            return  # the time was up before it had come so far
+        if before is not None and before.status not in ("ok", "collapsed"):  # samples that are alike may part again
+            known = replace(before, seconds=0.0)
+            self._keep(entry, replicate, known)
+            self._take(entry, replicate, known)
+            return
+        state = before.files.get("state") if before else None
+        task = session.task(self.stage, entry, replicate, self.steps, self.keep, state)
         cached = None if session.cache is None or self.keep else session.cache.get(self._cache_key(task))
         if cached is not None:
             archive.set_meta("reproducible", False)
@@ -58,17 +72,19 @@ class Batch:
             return
         self.tasks.append(task)
         self._entries[task.key] = (entry, replicate)
+        self._begun[task.key] = self.after if state else 0
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """A training has ended."""
         session = self.session
         entry, replicate = self._entries[task.key]
         self._under_way.pop(task.key, None)
-        self.made += 1
+        self._ended.append(task.key)
         with session.run.archive.together():  # one commit for all that one training changes
             self._keep(entry, replicate, outcome)
             session.save_profile()
             self._save_forecast()
+        self._drop_files(entry, replicate)
         if session.cache is not None:
             session.cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
@@ -88,9 +104,34 @@ class Batch:
         self._tell()
 
     def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
+        self._drop_files(entry, replicate)
         self.found[entry.key, replicate] = outcome
-        self.session.forecast.known += 1
+        self.session.forecast.known += self._share(self.after)
         self.told(entry, self._of(entry))
+
+    def _before(self, entry: Entry, replicate: int) -> Outcome | None:
+        """What came of the training that this one continues."""
+        key = OutcomeKey(self.stage, entry.digest, replicate, self.after, entry.condition)
+        return self.session.run.archive.outcome(key) if self.after else None
+
+    def _drop_files(self, entry: Entry, replicate: int) -> None:
+        """Delete what a training has left that was continued: what continues it has left the same, further on."""
+        before = self._before(entry, replicate)
+        if before is not None and before.files:
+            key = OutcomeKey(self.stage, entry.digest, replicate, self.after, entry.condition)
+            self.session.run.archive.add_outcome(key, entry.loss.name, replace(before, files={}))
+            for path in before.files.values():
+                path.unlink(missing_ok=True)
+
+    def _share(self, begun: int) -> float:
+        """What part of one of the plan's trainings a training is that begins at a step."""
+        whole = self.session.plan_steps
+        return (self.steps - begun) / whole if whole else 1.0
+
+    @property
+    def spent(self) -> float:
+        """How many of the plan's trainings those that were made come to."""
+        return sum(self._share(self._begun[key]) for key in self._ended)
 
     def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
         key = OutcomeKey(self.stage, entry.digest, replicate, self.steps, entry.condition)
@@ -107,13 +148,15 @@ class Batch:
     def _save_forecast(self) -> None:
         """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""
         session, archive = self.session, self.session.run.archive
-        if session.forecast.done(self.made) >= A_TENTH and archive.meta("forecast") is None:
-            left = session.forecast.left(session.clock.elapsed - self.began, self.made)
+        if session.forecast.done(self.spent) >= A_TENTH and archive.meta("forecast") is None:
+            left = session.forecast.left(session.clock.elapsed - self.began, self.spent)
             archive.set_meta("forecast", {"at": session.clock.elapsed, "left": left})
 
     def _tell(self) -> None:
         session = self.session
-        part = sum(self._under_way.values()) / self.steps
-        fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)
-        left = session.forecast.left(session.clock.elapsed - self.began, self.made + part)
-        session.listener.progress(self.stage, fraction, left)
+        parts = {key: max(step - self._begun[key], 0) for key, step in self._under_way.items()}
+        under_way = sum(part / (self.steps - self._begun[key]) for key, part in parts.items())
+        in_all = len(self.found) + len(self.tasks) - len(self._ended)
+        share = sum(part / self.steps * self._share(0) for part in parts.values())
+        left = session.forecast.left(session.clock.elapsed - self.began, self.spent + share)
+        session.listener.progress(self.stage, (len(self.found) + under_way) / max(in_all, 1), left)

@@ -67,16 +67,16 @@ class Forecast:
         workers: how many train at once.
     """
 
-    def __init__(self, trainings: int, price: float | None, workers: int) -> None:
+    def __init__(self, trainings: float, price: float | None, workers: int) -> None:
         self.trainings = trainings
         self.price = price
         self.workers = workers
-        self.known = 0
+        self.known = 0.0
         self._spent = self._made = 0.0
 
     def expect(self, trainings: int) -> None:
         """So many trainings are to follow, whatever was planned."""
-        self.trainings = self.known + int(self._made) + trainings
+        self.trainings = self.known + self._made + trainings
 
     def spend(self, seconds: float, trainings: float) -> None:
         """A round of trainings has taken so many seconds of wall time, and made so many."""

@@ -72,24 +72,24 @@ def finish(session: Session, comparison: Comparison, verdict: Verdict | None) ->
     session.save_profile()
 
 
-def loss_sources(arguments: Sequence[str], trust: bool) -> list[str]:
-    """Emitted modules of the LOSS arguments of a comparison; `zoo` means what comes with lossgen, without aliases.
+def loss_sources(arguments: Sequence[str], trust: bool, command: str = "compare") -> list[str]:
+    """Emitted modules of the LOSS arguments of a command; `zoo` means what comes with lossgen, without aliases.
 
     Raises:
         InputError: no loss, one that cannot be read, or two of one name or of one kind.
     """
     names = [name for text in arguments for name in (_zoo() if text == "zoo" else [text])]
     if not names:
-        raise InputError("compare: give at least one LOSS, for example: lossgen compare bce lsgan hinge ganetic")
+        raise InputError(f"{command}: give at least one LOSS, for example: lossgen {command} bce lsgan hinge ganetic")
     found = [load_argument(name, trust) for name in names]
     for i, one in enumerate(found):
         for other in found[:i]:
             if names[i] == names[found.index(other)]:
-                raise InputError(f"compare: {names[i]} is given twice; give each loss once")
+                raise InputError(f"{command}: {names[i]} is given twice; give each loss once")
             if Entry.of(one.loss, one.source).digest == Entry.of(other.loss, other.source).digest:
-                raise InputError(f"compare: {names[i]} is the same loss as {other.name}; give each loss once")
+                raise InputError(f"{command}: {names[i]} is the same loss as {other.name}; give each loss once")
             if one.name == other.name:
-                raise InputError(f"compare: two losses are called {one.name}; rename one in its .loss file")
+                raise InputError(f"{command}: two losses are called {one.name}; rename one in its .loss file")
     return [one.source for one in found]
 
 

@@ -110,14 +110,14 @@ def parse_grid(text: str) -> list[tuple[float, float]]:
     return pairs
 
 
-def check_grid(grid: Sequence[Sequence[float]], options: "type[BaseModel]", runner: str) -> None:
+def check_grid(grid: Sequence[Sequence[float]], options: "type[BaseModel]", runner: str, flag: str = "--tune") -> None:
     """Raise InputError where a runner with such options cannot have these learning rates."""
     from pydantic import ValidationError
 
     missing = [name for name in RATES if name not in options.model_fields]
     if missing:
         what = " and no ".join(missing)
-        raise InputError(f"--tune: the runner {runner} has no option {what} to be tuned; leave it out")
+        raise InputError(f"{flag}: the runner {runner} has no option {what} to be tuned; leave it out")
     for pair in grid:
         try:
             options.model_validate(rates(pair))

@@ -39,12 +39,13 @@ class RunConfig(BaseModel):
 
     Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
     it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
-    none is tuned.
+    none is tuned. Of a calibration, `budgets` are the steps at which its trainings are looked at, ascending, the last
+    of them `steps`, and `grid` the pairs that each loss is trained with.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["evolve", "compare", "ask"]
+    kind: Literal["evolve", "compare", "calibrate", "ask"]
     runner: str = settings.RUNNER
     runner_digest: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -71,6 +72,7 @@ class RunConfig(BaseModel):
     regularisers: list[str] | None = None
     grid: list[tuple[float, float]] | None = None
     tune_seeds: int | None = Field(None, ge=1)
+    budgets: list[int] | None = None
     time_limit: float | None = Field(None, gt=0)
     timeout: float | None = Field(None, gt=0)
 
@@ -83,6 +85,11 @@ class RunConfig(BaseModel):
     def tune_trainings(self) -> int:
         """Trainings that choose learning rates for a comparison."""
         return self.rows * len(self.grid or []) * (self.tune_seeds or 0)
+
+    @property
+    def calibrated(self) -> int:
+        """Trainings of a calibration, each to its last budget."""
+        return len(self.losses) * len(self.grid or [""]) * self.seeds
 
 
 def write_config(config: RunConfig, path: Path, versions: dict[str, str]) -> None:

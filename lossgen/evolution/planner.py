@@ -69,7 +69,7 @@ def make_plan(
     steps, why = plan_steps(config, timing, verify_trainings, workers)
     said += why
     price = timing[0] + steps * timing[1] if timing else None
-    if config.kind == "compare":
+    if config.kind in ("compare", "calibrate"):
         tune = config.tune_trainings
         in_all = -(-(tune + verify_trainings) // workers) * price if price else 0.0
         if config.time_limit and in_all > config.time_limit:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from lossgen.errors import InputError
@@ -18,7 +19,10 @@ from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.printer import print_loss
 from lossgen.runner import Direction, Member, Outcome
 
-STAGES = {"search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0, "tune": 4}
+STAGES = {
+    "search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0, "tune": 4,
+    "calibrate": 5,
+}  # fmt: skip
 """A stage's place in the seed of its trainings: each has random streams of its own, the same for all losses. What a
 polish and an audit train is compared with the search's; what an interrupted run verifies may be verified for good."""
 
@@ -38,6 +42,7 @@ class Session:
         cache: outcomes across runs, where the run is to use them.
         stopping: whether no further training is to begin.
         stopped: whether the run was ever told to stop.
+        plan_steps: steps of a training of the plan; 0 where there is none yet.
     """
 
     def __init__(self, run: Run, pool: Pool, ready: Ready, listener: Listener, clock: Clock) -> None:
@@ -49,6 +54,7 @@ class Session:
         self.objective, self.direction = next(iter(ready.objectives.items()))
         self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
+        self.plan_steps = 0
         self.forecast = Forecast(0, None, pool.count)
         self._beside: list[tuple[Task, Callable[[Outcome], None]]] = []
         self.cache = OutcomeCache() if run.config.cache else None
@@ -158,6 +164,7 @@ class Session:
                 self.pool.count, minimise, self.ready.notes, config.tune_trainings,
             )  # fmt: skip
         plan = dataclasses.replace(plan, known=known)
+        self.plan_steps = plan.steps
         self.planned_seconds = self.seconds_per_training = plan.seconds_per_training or 0.0
         self.forecast = Forecast(plan.trainings, plan.seconds_per_training, self.pool.count)
         return plan
@@ -178,6 +185,7 @@ class Session:
         keep: bool = False,
         reserve: int | None = None,
         told: Told = lambda entry, outcomes: None,
+        after: int = 0,
     ) -> dict[str, list[Outcome]]:
         """Outcomes by `Entry.key`, in order of replicates; a list is short where time was up or the run was stopped.
 
@@ -186,9 +194,11 @@ class Session:
             keep: whether models and samples are kept in the run's folder.
             reserve: trainings that the time limit is to leave time for; None to train all whatever the time.
             told: hears of each outcome, with all that there are of its entry.
+            after: steps of trainings of the stage that these continue, from the states that they have kept: one that
+                failed stays so unless it had only collapsed, and one that was not made is left out. 0 begins anew.
         """
         with self.clock.phase("train"):
-            batch = Batch(self, stage, replicates, steps, keep, told)
+            batch = Batch(self, stage, replicates, steps, keep, told, after)
             for replicate in range(replicates):  # replicate by replicate: when the time is up, all have had as many
                 for entry in entries:
                     batch.add(entry, replicate)
@@ -206,7 +216,7 @@ class Session:
             tasks = [*(task for task, _ in beside.values()), *batch.tasks]
             go_on, note = self._go_on(stage, reserve), self.listener.note
             self.pool.run(tasks, done, batch.on_step, go_on, self._timeout(), note)
-            self.forecast.spend(self.clock.elapsed - batch.began, batch.made)
+            self.forecast.spend(self.clock.elapsed - batch.began, batch.spent)
         self.save_profile()
         return {
             entry.key: [batch.found[entry.key, r] for r in range(replicates) if (entry.key, r) in batch.found]
@@ -245,14 +255,14 @@ class Session:
         """Keep how long the run has worked, and on what."""
         self.run.archive.set_meta("profile", self.clock.seconds())
 
-    def task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool) -> Task:
-        """The training of an entry on one seed of a stage."""
+    def task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool, state: Path | None = None) -> Task:
+        """The training of an entry on one seed of a stage, from a state where there is one."""
         seed = (self.run.config.seed, STAGES[stage], replicate)
         name = f"{entry.loss.name}-{condition_name(entry.condition)}" if entry.condition else entry.loss.name
         folder = self.run.path / "models" / f"{name}-{replicate}" if keep else None
         key = f"{stage} {entry.key} {replicate} {steps}"
         text = "" if entry.trusted else print_loss(entry.loss)
-        member = Member(entry.loss.name, entry.source, seed, condition_of(entry.condition), keep=folder)
+        member = Member(entry.loss.name, entry.source, seed, condition_of(entry.condition), state, folder)
         return Task(key, member, text, steps)
 
     def _go_on(self, stage: str, reserve: int | None) -> Callable[[], bool]:

@@ -15,20 +15,21 @@ _ESCAPES = {
 
 def comparison_markdown(comparison: Comparison, setting: str) -> str:
     """The table, the best mean in bold."""
-    lines = [f"# {_plain(title_of(comparison))}", "", *_table(*cells_of(comparison), _best(comparison))]
+    lines = [f"# {plain(title_of(comparison))}", "", *markdown_table(*cells_of(comparison), _best(comparison))]
     for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison)):
-        lines += ["", _plain(line)]
+        lines += ["", plain(line)]
     columns, rows = other_cells(comparison)
     if rows:
-        lines += ["", "## What was measured besides", "", *_table(columns, rows, None)]
+        lines += ["", "## What was measured besides", "", *markdown_table(columns, rows)]
     return "\n".join(lines) + "\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], best: int | None) -> Iterator[str]:
-    yield _row([_plain(column) for column in columns])
-    yield _row([":--" if column == LOSS else "--:" for column in columns])
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], best: int | None = None) -> Iterator[str]:
+    """Lines of a table, its first column and the losses to the left; the name in row `best` is bold."""
+    yield _row([plain(column) for column in columns])
+    yield _row([":--" if place == 0 or column == LOSS else "--:" for place, column in enumerate(columns)])
     for place, row in enumerate(rows):
-        cells = [_plain(cell) for cell in row]
+        cells = [plain(cell) for cell in row]
         yield _row([f"**{cells[0]}**", *cells[1:]] if place == best else cells)
 
 
@@ -77,7 +78,7 @@ def _tex_row(cells: Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown prints as it stands."""
     text = " ".join(text.split()).replace("\\", "\\\\")
     for character in "|_*`<[]#":

@@ -50,7 +50,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
         yield Text(line)
     if discovery.champion is not None:
         yield Text(f"\nChampion: {formula(discovery.champion.loss)}")
-    yield from _files(run, [*([discovery.file] if discovery.file else []), *written])
+    yield from files_lines(run, [*([discovery.file] if discovery.file else []), *written])
     yield Text("Go on with:")
     if discovery.file:
         file = shlex.quote(str(discovery.file))
@@ -114,7 +114,7 @@ def comparison_lines(
         if not stopped:
             resume += f" --time-limit {_time_for_more(comparison)}m"
         yield Text(f"Interim: stopped, or out of time, before all trainings were done; go on with: {resume}")
-    yield from _files(run, written)
+    yield from files_lines(run, written)
 
 
 def _time_for_more(comparison: Comparison) -> int:
@@ -123,7 +123,8 @@ def _time_for_more(comparison: Comparison) -> int:
     return max(10, math.ceil(2 * longest / 60))
 
 
-def _files(run: Run, written: Sequence[Path]) -> "Iterator[RenderableType]":
+def files_lines(run: Run, written: Sequence[Path]) -> "Iterator[RenderableType]":
+    """Where the results are, and how long they took."""
     from rich.text import Text
 
     profile = run.archive.meta("profile", {})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STAGE_NAMES = {
     "search": "search", "polish": "polish", "audit": "audit of the screen", "verify": "verification",
-    "interim": "interim verification", "compare": "comparison", "tune": "tuning",
+    "interim": "interim verification", "compare": "comparison", "tune": "tuning", "calibrate": "calibration",
 }  # fmt: skip
 STAGES_TO_VERIFY = ("search", "polish", "audit")
 """Stages that a verification follows."""

@@ -11,6 +11,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.asked import ROUNDS, TOLD_STEPS, engine_of, objective_of, state_of
 from lossgen.evolution.audit import Audit, audit_of
+from lossgen.evolution.calibrating import STAGE
 from lossgen.evolution.compare import needs_text, recommended_applied
 from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_text
 from lossgen.evolution.hall_of_fame import search_fitness
@@ -102,7 +103,7 @@ def run_lines(root: Path) -> list[str]:
     for path in sorted(root.glob(f"*/{CONFIG}")):
         try:
             with open_run(path.parent, locked=False) as run:
-                found.append(f"{run.name:<40}  {run.config.kind:<8} {_state(run)}")
+                found.append(f"{run.name:<40}  {run.config.kind:<9} {_state(run)}")
         except InputError as error:
             found.append(f"{path.parent.name:<40}  {error}")
     return found
@@ -159,6 +160,10 @@ def show_lines(run: Run) -> list[str]:
         lines.append(f"interim: the run was stopped; go on with: lossgen {run.config.kind} --resume {run.path}")
     if run.archive.meta(ROUNDS):
         lines += best_line(run)
+    if run.config.kind == STAGE and run.archive.meta("finished", False):
+        from lossgen.report.calibration import summary_lines
+
+        return [*lines, *summary_lines(run)]
     if not result:
         how = "ask" if run.config.kind == "ask" else f"{run.config.kind} --resume"
         return [*lines, f"go on with: lossgen {how} {run.path}"]
