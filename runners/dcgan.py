@@ -20,13 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lossgen.errors import InputError
 from lossgen.gan.augment import FEW_IMAGES, default_policy, parse_policy
+from lossgen.gan.contact_sheet import grid
 from lossgen.gan.data import load
 from lossgen.gan.features import Judge, load_extractor
 from lossgen.gan.members import Task, train
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
 from lossgen.gan.regularisers import REGULARISERS
-from lossgen.gan.sampling import check_device, grid
+from lossgen.gan.sampling import check_device
 from lossgen.gan.setting import Setting
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, Field
 
 from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
@@ -40,6 +39,8 @@ class Toy:
         return [self._train(number, member, budget) for number, member in enumerate(members)]
 
     def _train(self, number: int, member: Member, budget: Budget) -> Outcome:
+        import torch  # not where the file is loaded: who starts a run has no other use for it
+
         if self.chosen.marks:
             with Path(self.chosen.marks).open("a") as file:
                 file.write(f"{member.name} {member.seed}\n")

@@ -1,10 +1,12 @@
-"""A contact sheet: one row a class, ten images each, as one PNG to look at."""
+"""Images side by side, to look at: those of a generator, and a contact sheet of data, one row a class, as one PNG."""
 
 import io
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossgen.errors import InputError
 from lossgen.gan.images import Pixels
@@ -21,6 +23,20 @@ _CAPTION = 190
 _TITLE = 56
 _NOTE = 16
 _INK, _FAINT, _PAPER = (20, 20, 20), (95, 95, 95), (255, 255, 255)
+
+
+def grid(images: NDArray[np.uint8], columns: int = 8, gap: int = 1) -> NDArray[np.uint8]:
+    """Images (N, C, H, W) side by side as one picture: (rows, columns) of pixels, with a last axis of 3 for colour.
+
+    The gap between images is grey: digits of 8 pixels fill their frame, and could not be told apart without one.
+    """
+    count, channels, height, width = images.shape
+    rows = math.ceil(count / columns)
+    page = np.full((rows * columns, channels, height + gap, width + gap), 96, dtype=np.uint8)
+    page[:count, :, :height, :width] = images
+    page = page.reshape(rows, columns, channels, height + gap, width + gap).transpose(0, 3, 1, 4, 2)
+    picture = page.reshape(rows * (height + gap), columns * (width + gap), channels)
+    return picture[..., 0] if channels == 1 else picture
 
 
 def draw_contact_sheet(data: RawData, title: str, path: Path) -> None:

@@ -177,17 +177,3 @@ def check_device(device: str) -> None:
         torch.empty(0, device=torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(f"device {device!r} is not available here: use cpu") from None
-
-
-def grid(images: NDArray[np.uint8], columns: int = 8, gap: int = 1) -> NDArray[np.uint8]:
-    """Images (N, C, H, W) side by side as one picture: (rows, columns) of pixels, with a last axis of 3 for colour.
-
-    The gap between images is grey: digits of 8 pixels fill their frame, and could not be told apart without one.
-    """
-    count, channels, height, width = images.shape
-    rows = math.ceil(count / columns)
-    page = np.full((rows * columns, channels, height + gap, width + gap), 96, dtype=np.uint8)
-    page[:count, :, :height, :width] = images
-    page = page.reshape(rows, columns, channels, height + gap, width + gap).transpose(0, 3, 1, 4, 2)
-    picture = page.reshape(rows * (height + gap), columns * (width + gap), channels)
-    return picture[..., 0] if channels == 1 else picture

@@ -8,7 +8,7 @@ import numpy as np
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.hall_of_fame import search_fitness
-from lossgen.gan.sampling import grid
+from lossgen.gan.contact_sheet import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.report.comparison import ordered, row_label
 
