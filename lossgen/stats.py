@@ -151,6 +151,16 @@ def _rank_correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found
 
 
+def expected_coverage(real: int, fake: int, k: int) -> float:
+    """Coverage that is expected of so many real and fake images of one distribution (Naeem et al. 2020, section 3.3).
+
+    Of equal numbers about 1 - 2^-k; of fewer fakes it is less.
+    """
+    from math import prod
+
+    return 1.0 - prod((real - i) / (real + fake - i) for i in range(1, k + 1))
+
+
 def smallest_p(n: int, m: int) -> float:
     """The smallest two-sided p-value that n against m results can reach."""
     from math import comb

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lossgen import stats
 from lossgen.stats import (
     bootstrap_interval,
+    expected_coverage,
     holm,
     mann_whitney,
     mean_interval,
@@ -152,3 +153,16 @@ def test_the_mean_of_rank_correlations() -> None:
     value, low, high = mean_rank_correlation([(x, x), (x, x), (x, -x), (x, x)])
     assert (value, low, high) == (0.5, 0.5, 0.5)
     assert np.isnan(mean_rank_correlation([(x, np.zeros(8))])[0])
+
+
+@pytest.mark.parametrize(("real", "fake", "k"), [(60, 60, 5), (200, 20, 5), (40, 200, 2)])
+def test_expected_coverage_is_what_comes_out(real: int, fake: int, k: int) -> None:
+    """The mean of 300 draws of one distribution in one dimension, by distances between all pairs."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        x, y = rng.normal(size=real), rng.normal(size=fake)
+        radius = np.sort(np.abs(x[:, None] - x), axis=1)[:, k]
+        found.append(float((np.abs(x[:, None] - y).min(1) < radius).mean()))
+    spread = np.std(found) / np.sqrt(len(found))
+    assert expected_coverage(real, fake, k) == pytest.approx(np.mean(found), abs=4 * spread)

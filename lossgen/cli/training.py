@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def evolve(ctx: click.Context, /, **flags: Any) -> None:
     """Search for a loss, verify the best on fresh seeds, and write its source.
 
-    Without options: DCGANs on 1797 handwritten digits of 8 x 8 pixels, about 9 minutes on 2 cores.
+    Without options: DCGANs on 1797 handwritten digits of 8 x 8 pixels, about half an hour on 2 cores.
     """
     _train(ctx, "evolve", flags)
 

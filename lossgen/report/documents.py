@@ -13,14 +13,19 @@ _ESCAPES = {
 """Characters that LaTeX takes for something else; a bracket in braces is never an option's."""
 
 
-def comparison_markdown(comparison: Comparison, setting: str) -> str:
-    """The table, the best mean in bold."""
+def comparison_markdown(comparison: Comparison, setting: str, numbers: str = "") -> str:
+    """The table, the best mean in bold.
+
+    Args:
+        numbers: how many images were compared, in sentences.
+    """
     lines = [f"# {plain(title_of(comparison))}", "", *markdown_table(*cells_of(comparison), _best(comparison))]
     for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison)):
         lines += ["", plain(line)]
     columns, rows = other_cells(comparison)
     if rows:
         lines += ["", "## What was measured besides", "", *markdown_table(columns, rows)]
+        lines += ["", plain(numbers)] if numbers else []
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from lossgen.report.comparison import comparison_csv
 from lossgen.report.curves import beside_known, loss_curves
 from lossgen.report.documents import comparison_latex, comparison_markdown
 from lossgen.report.figures import box_plot, progress_curve, sample_grids
-from lossgen.report.tables import setting_of
+from lossgen.report.tables import numbers_of, setting_of
 
 
 def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
@@ -63,7 +63,7 @@ def _write_common(run: Run, comparison: Comparison) -> list[Path]:
     setting = setting_of(run)
     texts = {
         "results.csv": comparison_csv(comparison),
-        "results.md": comparison_markdown(comparison, setting),
+        "results.md": comparison_markdown(comparison, setting, numbers_of(run.archive.meta("protocol", {}))),
         "results.tex": comparison_latex(comparison, setting),
     }
     for name, text in texts.items():

@@ -21,6 +21,7 @@ from lossgen.gan.describe import SourceRow
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
 from lossgen.report.live import waterfall_text
+from lossgen.stats import expected_coverage
 
 
 def few_seeds(floor: float) -> str:
@@ -61,6 +62,20 @@ def setting_text(protocol: Mapping[str, Any]) -> str:
     data = protocol.get("data", {})
     on = f"{data['name']} at {data['size']} pixels; " if "name" in data and "size" in data else ""
     return on + str(protocol.get("setting", options))
+
+
+def numbers_of(protocol: Mapping[str, Any]) -> str:
+    """How many images the metrics of a run compare, and what that means for coverage; "" where that is not known."""
+    try:
+        fake, real, k = int(protocol["n_generated"]), int(protocol["n_reference"]["test"]), int(protocol["k"])
+    except (KeyError, TypeError, ValueError):  # of a runner of somebody's own
+        return ""
+    if min(fake, real) <= k:
+        return f"{fake} generated images against {real} of the test split."
+    return (
+        f"{fake} generated images against {real} of the test split; neighbourhoods of k = {k}. Were they of one "
+        f"distribution, density would be 1 and coverage {expected_coverage(real, fake, k):.2f}."
+    )
 
 
 def setting_of(run: Run) -> str:

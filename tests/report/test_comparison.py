@@ -21,6 +21,7 @@ from lossgen.report.comparison import (
     standing_lines,
 )
 from lossgen.report.documents import comparison_latex, comparison_markdown, escaped
+from lossgen.report.tables import numbers_of
 from lossgen.runner import Direction, Outcome
 from lossgen.stats import summarise
 
@@ -187,7 +188,11 @@ def test_what_was_measured_besides_is_shown_beside(made_besides: Comparison) -> 
     assert [row[1] for row in rows] == ["0.15 ± 0.071", "–"]
     table = list(csv.DictReader(io.StringIO(comparison_csv(made_besides))))
     assert [row["KID"] for row in table] == ["0.1", "0.2", ""]
-    said = comparison_markdown(made_besides, "")
+    numbers = numbers_of({"n_generated": 64, "n_reference": {"test": 96}, "k": 5})
+    assert numbers.startswith("64 generated images against 96 of the test split; neighbourhoods of k = 5.")
+    assert numbers.endswith("coverage 0.93.") and numbers_of({"data": {}}) == ""
+    said = comparison_markdown(made_besides, "", numbers)
+    assert said.endswith(f"\n\n{numbers}\n")
     assert "## What was measured besides\n\n| loss | KID |\n| :-- | --: |\n| A | 0.15 ± 0.071 |\n" in said
 
 
