@@ -176,7 +176,7 @@ def calibrate(
     budgets: str | Sequence[int] = settings.BUDGETS,
     seeds: int = settings.CALIBRATE_SEEDS,
     grid: str | Sequence[tuple[float, float]] | None = None,
-    beside: "Sequence[str | Path]" = (),
+    beside: Sequence[str | Path] = (),
     trust: bool = False,
     time_limit: Time | None = None,
     timeout: Time | None = None,
@@ -187,6 +187,8 @@ def calibrate(
     image_size: int | None = None,
     fit: Fit = settings.FIT,
     download: bool = False,
+    command: str | None = None,
+    metric: str | None = None,
     out: str | Path | None = None,
     resume: "str | Path | Run | None" = None,
     callbacks: Sequence[Listener] = (),
@@ -205,7 +207,7 @@ def calibrate(
 
     Everything else is as `compare` has it.
     """
-    return _run("calibrate", calibrate, {"steps": None, "command": None, "metric": None, **locals()})
+    return _run("calibrate", calibrate, {**locals()})
 
 
 def open_run(name: str | Path) -> Run:
@@ -244,7 +246,7 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
     resume = values["resume"]
     values["resume"] = resume.path if isinstance(resume, Run) else resume
     defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    given = {name for name, value in values.items() if value != defaults.get(name)} | set(options)
+    given = {name for name, value in values.items() if value != defaults[name]} | set(options)
     if resume is None:
         values |= settle(values, given)
         values["runner"] = _runner(kind, values["runner"], options, defaults)

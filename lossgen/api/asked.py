@@ -118,7 +118,7 @@ def _calibration(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"calibrate: a rank correlation takes {FEWEST} losses; give more, or none for the usual panel")
     runner = given.get("runner", settings.RUNNER)
     model, name = find_runner(runner).cls.options, Path(runner).stem
-    budgets = parse_budgets(flags["budgets"])
+    budgets = _budgets(flags["budgets"])
     found: dict[str, Any] = {"budgets": budgets, "steps": budgets[-1], "grid": None}
     if flags["grid"] is not None or set(RATES) <= set(model.model_fields):
         found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
@@ -126,7 +126,7 @@ def _calibration(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def parse_budgets(text: str) -> list[int]:
+def _budgets(text: str) -> list[int]:
     """Read `500,1000,2000`: steps, ascending.
 
     Raises:

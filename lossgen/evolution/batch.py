@@ -36,10 +36,11 @@ class Batch:
         self.after = after
         self.found: dict[tuple[str, int], Outcome] = {}
         self.tasks: list[Task] = []
+        self.made = 0
+        self.spent = 0.0  # how many of the plan's trainings those come to
         self.began = 0.0
         self._entries: dict[str, tuple[Entry, int]] = {}
         self._begun: dict[str, int] = {}
-        self._ended: list[str] = []
         self._under_way: dict[str, int] = {}
         self._seconds: list[float] = []
 
@@ -79,7 +80,8 @@ class Batch:
         session = self.session
         entry, replicate = self._entries[task.key]
         self._under_way.pop(task.key, None)
-        self._ended.append(task.key)
+        self.made += 1
+        self.spent += self._trainings(self.steps - self._begun[task.key])
         with session.run.archive.together():  # one commit for all that one training changes
             self._keep(entry, replicate, outcome)
             session.save_profile()
@@ -106,35 +108,31 @@ class Batch:
     def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
         self._drop_files(entry, replicate)
         self.found[entry.key, replicate] = outcome
-        self.session.forecast.known += self._share(self.after)
+        self.session.forecast.known += self._trainings(self.steps - self.after)
         self.told(entry, self._of(entry))
 
     def _before(self, entry: Entry, replicate: int) -> Outcome | None:
         """What came of the training that this one continues."""
-        key = OutcomeKey(self.stage, entry.digest, replicate, self.after, entry.condition)
-        return self.session.run.archive.outcome(key) if self.after else None
+        return self.session.run.archive.outcome(self._key(entry, replicate, self.after)) if self.after else None
 
     def _drop_files(self, entry: Entry, replicate: int) -> None:
         """Delete what a training has left that was continued: what continues it has left the same, further on."""
         before = self._before(entry, replicate)
         if before is not None and before.files:
-            key = OutcomeKey(self.stage, entry.digest, replicate, self.after, entry.condition)
+            key = self._key(entry, replicate, self.after)
             self.session.run.archive.add_outcome(key, entry.loss.name, replace(before, files={}))
             for path in before.files.values():
                 path.unlink(missing_ok=True)
 
-    def _share(self, begun: int) -> float:
-        """What part of one of the plan's trainings a training is that begins at a step."""
-        whole = self.session.plan_steps
-        return (self.steps - begun) / whole if whole else 1.0
+    def _trainings(self, steps: float) -> float:
+        """How many of the plan's trainings so many steps come to."""
+        return steps / (self.session.plan_steps or self.steps)
 
-    @property
-    def spent(self) -> float:
-        """How many of the plan's trainings those that were made come to."""
-        return sum(self._share(self._begun[key]) for key in self._ended)
+    def _key(self, entry: Entry, replicate: int, steps: int) -> OutcomeKey:
+        return OutcomeKey(self.stage, entry.digest, replicate, steps, entry.condition)
 
     def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
-        key = OutcomeKey(self.stage, entry.digest, replicate, self.steps, entry.condition)
+        key = self._key(entry, replicate, self.steps)
         self.session.run.archive.add_outcome(key, entry.loss.name, outcome, cached)
 
     def _of(self, entry: Entry) -> list[Outcome]:
@@ -154,9 +152,10 @@ class Batch:
 
     def _tell(self) -> None:
         session = self.session
-        parts = {key: max(step - self._begun[key], 0) for key, step in self._under_way.items()}
-        under_way = sum(part / (self.steps - self._begun[key]) for key, part in parts.items())
-        in_all = len(self.found) + len(self.tasks) - len(self._ended)
-        share = sum(part / self.steps * self._share(0) for part in parts.values())
-        left = session.forecast.left(session.clock.elapsed - self.began, self.spent + share)
-        session.listener.progress(self.stage, (len(self.found) + under_way) / max(in_all, 1), left)
+        done = {key: max(step - self._begun[key], 0) for key, step in self._under_way.items()}
+        part = sum(steps / (self.steps - self._begun[key]) for key, steps in done.items())
+        fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)
+        spent = self.spent + self._trainings(sum(done.values()))
+        session.listener.progress(
+            self.stage, fraction, session.forecast.left(session.clock.elapsed - self.began, spent)
+        )

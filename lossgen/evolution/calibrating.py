@@ -37,10 +37,8 @@ def calibrate_losses(session: Session) -> None:
     config, archive = session.run.config, session.run.archive
     budgets = list(config.budgets or [])
     panel = [Entry.of(loss, source) for loss, source in _losses(config)]
-    kinds: dict[str, Entry] = {}
-    priced = [kinds.setdefault(entry.kind, entry) for entry in panel]
     known = sum(key.steps == budgets[-1] for key, _, _ in archive.outcomes(STAGE))
-    plan = session.plan(priced[0], config.calibrated, *priced[1:], known=known)
+    plan = session.plan(panel[0], config.calibrated, *panel[1:], known=known)
     session.listener.planned(plan)
     entries = [entry.under(condition) for entry in panel for condition in _conditions(config)]
     complete = True
@@ -85,9 +83,7 @@ def calibration_in(run: Run, beside: Sequence[str] = ()) -> Calibration | None:
     panel = panel_in(run)
     if panel is None:
         return None
-    objective = next(iter(run.archive.meta("objectives")))
-    outcomes = [outcome for _, _, outcome in run.archive.outcomes(STAGE)]
-    return calibration_of(panel, objective, report_metric(objective, outcomes), panels_beside(run.config, beside))
+    return calibration_of(panel, panels_beside(run.config, beside))
 
 
 def panels_beside(config: RunConfig, names: Sequence[str]) -> dict[str, Panel]:
@@ -96,7 +92,7 @@ def panels_beside(config: RunConfig, names: Sequence[str]) -> dict[str, Panel]:
     Raises:
         InputError: one of these is no calibration, is not far enough, or has other losses than this one's.
     """
-    mine = {loss.name for loss, _ in _losses(config)}
+    mine = {loss.name for loss, _ in _losses(config)} if names else set()
     found: dict[str, Panel] = {}
     for name in names:
         with open_run(name, locked=False) as other:

@@ -7,7 +7,7 @@ the same seed did late.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Panel:
     """Results of losses × pairs × seeds × budgets, to be minimised; logarithms where all are positive distances.
 
     Attributes:
+        metric: name of what `held_out` holds.
         losses, pairs, budgets: names, texts of pairs of learning rates ("" where the runner has none), steps.
         fitness: (losses, pairs, seeds, budgets); infinite where a training failed.
         held_out: the same against images that no choice is made on, where the runner has such; else the fitness.
@@ -41,6 +42,7 @@ class Panel:
         others: more metrics at the last budget by name, mean over pairs and seeds, (losses,); nan where one failed.
     """
 
+    metric: str
     losses: Sequence[str]
     pairs: Sequence[str]
     budgets: Sequence[int]
@@ -48,8 +50,8 @@ class Panel:
     held_out: Array
     seconds: Array
     logarithmic: bool
-    common: int = 0
-    others: Mapping[str, Array] | None = None
+    common: int
+    others: Mapping[str, Array]
 
     @property
     def seeds(self) -> int:
@@ -127,7 +129,6 @@ class Calibration:
     """What the trainings of a panel come to.
 
     Attributes:
-        metric: what is foretold, at the last budget.
         gains: of the reference, by budget, what doubling it takes off the distance.
         plateau: the first budget from which on doubling gains little; None where none was seen.
         others: rank correlation of other metrics with the metric, at the last budget.
@@ -135,8 +136,6 @@ class Calibration:
         own_seeds: whether proxies and what they foretell share their seeds, since there is one only.
     """
 
-    metric: str
-    objective: str
     panel: Panel
     signals: Sequence[Signal]
     proxies: Sequence[Proxy]
@@ -148,8 +147,13 @@ class Calibration:
     beside: Mapping[str, Sequence[Proxy]]
     own_seeds: bool
 
+    @property
+    def metric(self) -> str:
+        """What is foretold, at the last budget."""
+        return self.panel.metric
 
-def calibration_of(panel: Panel, objective: str, metric: str, beside: Mapping[str, Panel]) -> Calibration:
+
+def calibration_of(panel: Panel, beside: Mapping[str, Panel]) -> Calibration:
     """All that a panel says.
 
     Args:
@@ -165,7 +169,7 @@ def calibration_of(panel: Panel, objective: str, metric: str, beside: Mapping[st
         plateau = steps
     own = panel.seeds == 1
     return Calibration(
-        metric, objective, panel, _signals(panel), _proxies(panel, panel), _rows(panel, tuned),
+        panel, _signals(panel), _proxies(panel, panel), _rows(panel, tuned),
         panel.losses[reference], gains, plateau, _others(panel),
         {name: _beside(panel, other) for name, other in beside.items()}, own,
     )  # fmt: skip
@@ -214,7 +218,7 @@ def panel_of(
         ], float).mean(1)
         for name in names
     }  # fmt: skip
-    return Panel(losses, pairs, done, fitness, held_out, seconds, logarithmic, common, others)
+    return Panel(metric, losses, pairs, done, fitness, held_out, seconds, logarithmic, common, others)
 
 
 def _score(objective: str, values: Array, panel: Panel) -> Array:
@@ -272,8 +276,7 @@ def _beside(panel: Panel, other: Panel) -> list[Proxy]:
 
 def _only(panel: Panel, losses: Sequence[str]) -> Panel:
     chosen = [list(panel.losses).index(loss) for loss in losses]
-    fitness, held_out = panel.fitness[chosen], panel.held_out[chosen]
-    return Panel(losses, panel.pairs, panel.budgets, fitness, held_out, panel.seconds, panel.logarithmic, panel.common)
+    return replace(panel, losses=losses, fitness=panel.fitness[chosen], held_out=panel.held_out[chosen], others={})
 
 
 def _signals(panel: Panel) -> list[Signal]:
@@ -329,7 +332,7 @@ def _others(panel: Panel) -> dict[str, Correlation]:
     """Of losses whose trainings all ended well."""
     end = _score("robust", panel.held_out[..., -1], panel)
     found = {}
-    for name, values in (panel.others or {}).items():
+    for name, values in panel.others.items():
         well = np.isfinite(values) & np.isfinite(end)
         if well.sum() >= FEWEST:
             found[name] = Correlation(*mean_rank_correlation([(values[well], end[well])]))

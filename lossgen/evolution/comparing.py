@@ -24,8 +24,7 @@ def compare_losses(session: Session) -> Comparison:
     """Train the losses of a comparison's configuration on its seeds."""
     config, archive = session.run.config, session.run.archive
     contestants = contestants_of(config)
-    kinds: dict[str, Entry] = {}
-    priced = [kinds.setdefault(contestant.entry.kind, contestant.entry) for contestant in contestants]
+    priced = [contestant.entry for contestant in contestants]
     known = [key for stage in ("tune", "compare") for key, _, _ in archive.outcomes(stage)]
     plan = session.plan(priced[0], config.rows * config.seeds, *priced[1:], known=len(known))
     session.listener.planned(plan)

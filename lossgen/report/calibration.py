@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,9 @@ def calibration_lines(run: Run, calibration: Calibration | None, written: Sequen
     if calibration is None:
         yield Text("Not all trainings have come to the first budget: there is nothing to be said yet.")
     if not run.archive.meta("finished", False):
-        yield Text(f"Interim: trainings are missing; go on with: lossgen calibrate --resume {run.path}")
+        yield Text(
+            f"Interim: trainings are missing; go on with: lossgen calibrate --resume {shlex.quote(str(run.path))}"
+        )
     yield from files_lines(run, written)
 
 

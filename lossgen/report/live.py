@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lossgen.evolution.events import Listener, Plan
+from lossgen.gan.splits import plural
 from lossgen.language.printer import formula
 from lossgen.runner import Outcome
 
@@ -66,10 +67,10 @@ def plan_lines(plan: Plan) -> list[str]:
     said = ", ".join(part for part in parts if not part.startswith("0 "))
     about = "about " if plan.search_trainings and plan.most is None else ""
     each = f" of {plan.steps} steps" if plan.counts_steps else ""
-    line = f"Budget: {about}{plan.trainings} training{_s(plan.trainings)}{each}: {said}."
+    line = f"Budget: {about}{plural(plan.trainings, 'training')}{each}: {said}."
     if plan.known:
         line += f" {plan.known} of them {'is' if plan.known == 1 else 'are'} known already."
-    seconds, workers = plan.seconds(plan.trainings - plan.known), f"{plan.workers} worker{_s(plan.workers)}"
+    seconds, workers = plan.seconds(plan.trainings - plan.known), plural(plan.workers, "worker")
     if seconds is None or plan.seconds_per_training is None:
         return [line, f"What a training takes, the first ones tell; {workers}.", *plan.notes]
     one = plan.seconds_per_training
@@ -78,10 +79,6 @@ def plan_lines(plan: Plan) -> list[str]:
     verify = plan.seconds(plan.verify_trainings) or 0.0
     price += f", {duration(verify)} of it for verification." if plan.search_trainings else "."
     return [line, price, *plan.notes]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _counted(generation: int, generations: int | None) -> str:
@@ -123,8 +120,8 @@ class PlainView(Listener):
         self._total += total
         self._done += done
         if done:
-            are = f"training{_s(total)} {'is' if done == 1 else 'are'}"
-            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {total} {are} known already")
+            are = f"{plural(total, 'training')} {'is' if done == 1 else 'are'}"
+            self.say(f"{STAGE_NAMES.get(name, name)}: {done} of {are} known already")
 
     def proposed(self, generation: int, generations: int | None, waterfall: Mapping[str, int]) -> None:
         self.say(f"generation {_counted(generation, generations)}: {waterfall_text(waterfall, 'to train')} so far")
