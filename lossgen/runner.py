@@ -60,6 +60,7 @@ class Member:
         condition: optimiser setting by name, in place of the runner's options; empty for the options themselves.
         state: file to continue from, as an `Outcome` named it; None starts at step 0.
         keep: folder for what outlives the training (model, samples, state), None to keep nothing.
+        state_only: whether of these only the state is wanted, to continue from; then nothing more is to be measured.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Member:
     condition: Mapping[str, float] = field(default_factory=dict)
     state: Path | None = None
     keep: Path | None = None
+    state_only: bool = False
 
     def criterion(self) -> "nn.Module":
         """The live module of `source`, on the CPU."""
@@ -144,7 +146,8 @@ class Runner(Protocol):
     A runner may also have `counts_steps`: False where the length of a training does not depend on the budget's steps,
     so that its price cannot be told from a few short ones. `own_data`: the name of the data that it makes itself, where
     no others can be chosen. And `together`: whether, once prepared, it trains the members of a list side by side; then
-    it is given long lists, and a crash is traced to its member by halves of them.
+    it is given long lists, and a crash is traced to its member by halves of them. `positive`: whether the fitness is a
+    distance, positive and minimised, so that ratios of it are what counts and a mean over conditions is geometric.
     """
 
     options: "type[BaseModel]"

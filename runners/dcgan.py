@@ -94,6 +94,7 @@ class DCGAN:
     objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
     scale_free = True  # Adam, and nothing beside the adversarial loss of those that are searched
     together = False  # on a GPU
+    positive = True  # a Fréchet distance
     sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
 
     def __init__(self, options: BaseModel) -> None:

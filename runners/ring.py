@@ -62,7 +62,7 @@ class Ring:
     options = Options
     objectives: Mapping[str, Direction] = {"SW[ring]": "min"}
     scale_free = True  # Adam, and nothing is added to the loss
-    own_data = "gaussians"
+    own_data, positive = "gaussians", True  # a distance: its mean over learning rates is geometric
 
     def __init__(self, options: BaseModel) -> None:
         self.rates = options.model_dump()

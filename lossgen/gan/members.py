@@ -227,7 +227,7 @@ class _Run:
             reason += f", and those of training since step {since}" * (since < steps)
             return Outcome("collapsed", reason=reason, step=since, files=files, curve=self.points())
         metrics = median(self.curve, steps)
-        if files and self.task.full is not None:
+        if files and not self.member.state_only and self.task.full is not None:
             metrics |= self.task.full(self._drawn(training, row))
         return Outcome("ok", metrics, step=steps, files=files, curve=self.points())
 
@@ -255,6 +255,8 @@ class _Run:
         curve = [list(point) for point in self.points()]
         head = {"schema": 1, "kind": STATE, "identity": self.identity, "curve": curve}
         save_dict(files["state"], {**head, **training.state(row)})
+        if self.member.state_only:
+            return {"state": files["state"]}
         average = training.generator.averaged(row)
         save_model(files["model"], average, self.setting.architecture, self.member.seed, self.task.data)
         images: NDArray[np.uint8] = generate(average, *self._inputs(SAMPLES)).cpu().numpy()

@@ -60,6 +60,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "condition": dict(member.condition),
         "state": str(member.state) if member.state else None,
         "keep": str(member.keep) if member.keep else None,
+        "state_only": member.state_only,
         "steps": task.steps,
         "check": task.check,
     }
@@ -73,6 +74,7 @@ def task_from_json(message: Mapping[str, Any]) -> Task:
         message["condition"],
         Path(message["state"]) if message["state"] else None,
         Path(message["keep"]) if message["keep"] else None,
+        message["state_only"],
     )
     return Task(message["key"], member, message["loss"], message["steps"], message["check"])
 
