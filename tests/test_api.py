@@ -278,7 +278,7 @@ class Toyish:
         ({"pause": "long"}, "--pause: "),
         ({"population": 0}, "--population: .* greater than or equal to 1"),
         ({"image_size": 0}, "--image-size: "),
-        ({"workers": 0}, "workers 0"),
+        ({"workers": -1}, "workers -1"),
         ({"time_limit": "soon"}, "--time-limit: 'soon' is not a length of time"),
         ({"callbacks": [lossgen.Listener]}, "is no Listener"),
         ({"callbacks": lossgen.Listener()}, r"is no list; give .*callbacks=\[Mine\(\)\]"),

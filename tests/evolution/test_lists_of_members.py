@@ -1,6 +1,5 @@
 """Trainings that advance together: lists of them to a worker, and the same record as one by one."""
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from test_search import SMALL, TOY, lossgen
 
 from lossgen.codegen.load import load_argument
 from lossgen.evolution.workers.messages import Task
-from lossgen.evolution.workers.process import _train
+from lossgen.evolution.workers.serving import Server
 from lossgen.evolution.workers.waiting import Waiting
 from lossgen.language.printer import print_loss
 from lossgen.runner import Budget, Direction, Member, Outcome
@@ -115,7 +114,7 @@ class Picky:
 def test_what_a_runner_raises_over_a_list_is_the_outcome_of_one_member() -> None:
     runner, sources = Picky(), ("good", "bad", "good")
     given = [Task(str(i), Member(name, "", (i,)), "", 10) for i, name in enumerate(sources)]
-    found = _train(runner, given, io.StringIO(), set())  # type: ignore[arg-type]  # what it does not call, it needs not have
+    found = Server(runner=runner).train(given)  # type: ignore[arg-type]  # what it does not call, it needs not have
     assert [outcome.status for outcome in found] == ["ok", "crashed", "ok"]
     assert found[1].reason == "RuntimeError: broken"
     assert runner.lists == [3, 1, 1, 1]
@@ -126,7 +125,7 @@ def test_a_module_that_is_not_its_loss_is_not_trained_and_the_others_are() -> No
     hinge, bce = (load_argument(name) for name in ("hinge", "bce"))
     sound = Task("sound", Member("Hinge", hinge.source, (0,)), print_loss(hinge.loss), 10)
     other = Task("other", Member("BCE", hinge.source, (0,)), print_loss(bce.loss), 10)
-    found = _train(runner, [other, sound], io.StringIO(), set())  # type: ignore[arg-type]  # as above
+    found = Server(runner=runner).train([other, sound])  # type: ignore[arg-type]  # as above
     assert [outcome.status for outcome in found] == ["crashed", "ok"]
     assert found[0].reason.startswith("ill-conditioned: ")
     assert runner.lists == [1]
@@ -137,5 +136,5 @@ def test_as_many_outcomes_as_members_are_asked_for() -> None:
         def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
             return super().train(members, budget)[1:]
 
-    found = _train(Forgetful(), tasks(2), io.StringIO(), set())  # type: ignore[arg-type]  # as above
+    found = Server(runner=Forgetful()).train(tasks(2))  # type: ignore[arg-type]  # as above
     assert [outcome.reason for outcome in found] == ["ValueError: train gives 0 outcomes for 1 members"] * 2

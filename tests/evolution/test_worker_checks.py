@@ -8,7 +8,7 @@ import torch
 
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.evolution.workers.messages import Check, Task
-from lossgen.evolution.workers.process import _check
+from lossgen.evolution.workers.serving import Server
 from lossgen.language.parser import parse_loss
 from lossgen.runner import Member
 
@@ -34,21 +34,21 @@ def raising(error: BaseException) -> Callable[..., Any]:
 def test_an_unexpected_exception_is_the_outcome_of_the_one_check(
     where: str, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verified: set[str] = set()
-    assert _check(task(), verified).status == "ok"
-    verified.clear()
+    server = Server()
+    assert server.check(task()).status == "ok"
+    server.verified.clear()
     with monkeypatch.context() as patch:
         patch.setattr(where, raising(ZeroDivisionError("of nobody's making\nand more")))
-        outcome = _check(task(check=check), verified)
+        outcome = server.check(task(check=check))
     assert (outcome.status, outcome.reason) == ("crashed", "ZeroDivisionError: of nobody's making")
-    assert (SOURCE in verified) is (check == "full"), "a module that was not compared was taken for sound"
+    assert (SOURCE in server.verified) is (check == "full"), "a module that was not compared was taken for sound"
 
 
 def test_a_text_that_is_no_loss_and_want_of_memory_are_outcomes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = _check(task(text="loss Fine(y_real) = nonsense("), set())
+    outcome = Server().check(task(text="loss Fine(y_real) = nonsense("))
     assert outcome.status == "crashed"
     monkeypatch.setattr("lossgen.codegen.verify.module_curves", raising(MemoryError()))
-    outcome = _check(task(), set())
+    outcome = Server().check(task())
     assert (outcome.status, outcome.reason.split(":")[0]) == ("crashed", "MemoryError")  # and not ill-conditioned
 
 
@@ -62,7 +62,7 @@ def test_a_text_that_is_no_loss_and_want_of_memory_are_outcomes_too(monkeypatch:
 )
 def test_whatever_a_module_raises_is_a_fault_of_the_module(right: str, wrong: str, said: str) -> None:
     assert right in SOURCE
-    outcome = _check(task(SOURCE.replace(right, wrong)), set())
+    outcome = Server().check(task(SOURCE.replace(right, wrong)))
     assert (outcome.status, outcome.reason.split(":")[0]) == ("crashed", "ill-conditioned")
     assert said in outcome.reason
     assert "\n" not in outcome.reason
@@ -82,7 +82,7 @@ def test_a_device_without_memory_is_said_and_no_fault(monkeypatch: pytest.Monkey
             patch.setenv("CXX", "no-such-compiler")
             patch.setattr("torch.cuda.is_available", lambda: True)
             patch.setattr("torch.tensor", full)
-            outcome = _check(task(check="full"), set())
+            outcome = Server().check(task(check="full"))
         assert outcome.status == "ok", outcome.reason
         lines = outcome.reason.split("; ")
         assert lines.count("not checked on cuda: out of memory") == 1

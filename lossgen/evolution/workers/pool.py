@@ -35,6 +35,7 @@ class Ready:
     notes: list[str]
     counts_steps: bool = True
     together: bool = False
+    positive: bool = False
 
 
 @dataclass
@@ -251,6 +252,7 @@ class Pool:
                 message["notes"],
                 message["counts_steps"],
                 message["together"],
+                message["positive"],
             )
 
     def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:
