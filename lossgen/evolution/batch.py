@@ -1,10 +1,11 @@
 """The trainings of one round: what is known of them, what is to be made, and what has come of it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from lossgen.evolution.archive import OutcomeKey
+from lossgen.evolution.archive import Archive, OutcomeKey
 from lossgen.evolution.cache import cache_key
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.workers.messages import Task
@@ -17,76 +18,105 @@ if TYPE_CHECKING:
 
 A_TENTH = 0.1
 
-Told = Callable[[Entry, Sequence[Outcome]], None]
-"""Hears of an entry's outcomes, each time that there is one more."""
+Keep = Literal["nothing", "state", "all"]
+"""What of a training stays: what it takes to continue it, or its model and samples, too."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is wanted.
+
+    Attributes:
+        entry: of what.
+        replicate: on the seed of which number.
+        after: steps of the training of the stage that it continues, from the state which that has kept. One that failed
+            stays so unless it had only collapsed; where there is none, this one is left out. 0 begins anew.
+    """
+
+    entry: Entry
+    replicate: int
+    after: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.entry.key, self.replicate
+
+
+Told = Callable[[Job, Outcome], None]
+"""Hears of a training's outcome, also where that was known."""
 
 
 class Batch:
-    """The trainings of one call of `Session.train`, and what has come of them."""
+    """The trainings of one round, and what has come of them.
 
-    def __init__(
-        self, session: "Session", stage: str, replicates: int, steps: int, keep: bool, told: Told, after: int = 0
-    ) -> None:
+    Attributes:
+        found: outcomes by `Job.key`.
+        tasks: of trainings that are to be made.
+        spent: how many of the plan's trainings those come to that were made.
+        began: when, in seconds of the run.
+    """
+
+    def __init__(self, session: "Session", stage: str, steps: int, keep: Keep, told: Told) -> None:
         self.session = session
         self.stage = stage
-        self.replicates = replicates
         self.steps = steps
         self.keep = keep
         self.told = told
-        self.after = after
         self.found: dict[tuple[str, int], Outcome] = {}
         self.tasks: list[Task] = []
         self.made = 0
-        self.spent = 0.0  # how many of the plan's trainings those come to
+        self.spent = 0.0
         self.began = 0.0
-        self._entries: dict[str, tuple[Entry, int]] = {}
+        self._jobs: dict[str, Job] = {}
         self._begun: dict[str, int] = {}
         self._under_way: dict[str, int] = {}
         self._seconds: list[float] = []
 
-    def add(self, entry: Entry, replicate: int) -> None:
+    def add(self, job: Job) -> None:
         """Find the outcome in the archive or the cache, or put the training on the list."""
         session, archive = self.session, self.session.run.archive
         stages = (self.stage, "interim") if self.stage == "verify" else (self.stage,)
         for stage in stages:
-            known = archive.outcome(OutcomeKey(stage, entry.digest, replicate, self.steps, entry.condition))
+            known = archive.outcome(replace(self._key(job, self.steps), stage=stage))
             if known is not None:
                 if stage != self.stage:
-                    self._keep(entry, replicate, known)
-                self._take(entry, replicate, known)
+                    self._keep(job, known)
+                self._take(job, known)
                 return
-        before = self._before(entry, replicate)
-        if self.after and before is None:
+        before = archive.outcome(self._key(job, job.after)) if job.after else None
+        if job.after and before is None:
             return  # the time was up before it had come so far
         if before is not None and before.status not in ("ok", "collapsed"):  # samples that are alike may part again
             known = replace(before, seconds=0.0)
-            self._keep(entry, replicate, known)
-            self._take(entry, replicate, known)
+            self._keep(job, known)
+            self._take(job, known)
             return
         state = before.files.get("state") if before else None
-        task = session.task(self.stage, entry, replicate, self.steps, self.keep, state)
-        cached = None if session.cache is None or self.keep else session.cache.get(self._cache_key(task))
+        if state is not None and not state.exists():
+            state = None  # of what was continued before, and then forgotten
+        task = session.task(self.stage, job.entry, job.replicate, self.steps, self.keep, state)
+        cached = None if session.cache is None or self.keep == "all" else session.cache.get(self._cache_key(task))
         if cached is not None:
             archive.set_meta("reproducible", False)
-            self._keep(entry, replicate, cached, cached=True)
-            self._take(entry, replicate, cached)
+            self._keep(job, cached, cached=True)
+            self._take(job, cached)
             return
         self.tasks.append(task)
-        self._entries[task.key] = (entry, replicate)
-        self._begun[task.key] = self.after if state else 0
+        self._jobs[task.key] = job
+        self._begun[task.key] = job.after if state else 0
 
     def done(self, task: Task, outcome: Outcome) -> None:
         """A training has ended."""
         session = self.session
-        entry, replicate = self._entries[task.key]
+        job = self._jobs[task.key]
         self._under_way.pop(task.key, None)
         self.made += 1
         self.spent += self._trainings(self.steps - self._begun[task.key])
         with session.run.archive.together():  # one commit for all that one training changes
-            self._keep(entry, replicate, outcome)
+            self._keep(job, outcome)
             session.save_profile()
             self._save_forecast()
-        self._drop_files(entry, replicate)
+        self._forget(job)
         if session.cache is not None:
             session.cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
@@ -94,10 +124,10 @@ class Batch:
             session.seconds_per_training = sum(self._seconds) / len(self._seconds)
         if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
             session.run.archive.set_meta("reproducible", False)
-        self.found[entry.key, replicate] = outcome
-        self.told(entry, self._of(entry))
-        text = print_loss(entry.loss)
-        session.listener.trained(self.stage, entry.name, text, outcome, session.fitness([outcome]))
+        self.found[job.key] = outcome
+        self.told(job, outcome)
+        text = print_loss(job.entry.loss)
+        session.listener.trained(self.stage, job.entry.name, text, outcome, session.fitness([outcome]))
         self._tell()
 
     def on_step(self, task: Task, step: int) -> None:
@@ -105,38 +135,27 @@ class Batch:
         self._under_way[task.key] = step
         self._tell()
 
-    def _take(self, entry: Entry, replicate: int, outcome: Outcome) -> None:
-        self._drop_files(entry, replicate)
-        self.found[entry.key, replicate] = outcome
-        self.session.forecast.known += self._trainings(self.steps - self.after)
-        self.told(entry, self._of(entry))
+    def _take(self, job: Job, outcome: Outcome) -> None:
+        self._forget(job)
+        self.found[job.key] = outcome
+        self.session.forecast.known += self._trainings(self.steps - job.after)
+        self.told(job, outcome)
 
-    def _before(self, entry: Entry, replicate: int) -> Outcome | None:
-        """What came of the training that this one continues."""
-        return self.session.run.archive.outcome(self._key(entry, replicate, self.after)) if self.after else None
-
-    def _drop_files(self, entry: Entry, replicate: int) -> None:
+    def _forget(self, job: Job) -> None:
         """Delete what a training has left that was continued: what continues it has left the same, further on."""
-        before = self._before(entry, replicate)
-        if before is not None and before.files:
-            key = self._key(entry, replicate, self.after)
-            self.session.run.archive.add_outcome(key, entry.loss.name, replace(before, files={}))
-            for path in before.files.values():
-                path.unlink(missing_ok=True)
+        if job.after:
+            forget_files(self.session.run.archive, self._key(job, job.after), job.entry.loss.name)
 
     def _trainings(self, steps: float) -> float:
         """How many of the plan's trainings so many steps come to."""
         return steps / (self.session.plan_steps or self.steps)
 
-    def _key(self, entry: Entry, replicate: int, steps: int) -> OutcomeKey:
-        return OutcomeKey(self.stage, entry.digest, replicate, steps, entry.condition)
+    def _key(self, job: Job, steps: int) -> OutcomeKey:
+        return OutcomeKey(self.stage, job.entry.digest, job.replicate, steps, job.entry.condition)
 
-    def _keep(self, entry: Entry, replicate: int, outcome: Outcome, cached: bool = False) -> None:
-        key = self._key(entry, replicate, self.steps)
-        self.session.run.archive.add_outcome(key, entry.loss.name, outcome, cached)
-
-    def _of(self, entry: Entry) -> list[Outcome]:
-        return [self.found[entry.key, r] for r in range(self.replicates) if (entry.key, r) in self.found]
+    def _keep(self, job: Job, outcome: Outcome, cached: bool = False) -> None:
+        archive = self.session.run.archive
+        archive.add_outcome(self._key(job, self.steps), job.entry.loss.name, outcome, cached)
 
     def _cache_key(self, task: Task) -> str:
         config, protocol = self.session.run.config, self.session.ready.protocol
@@ -159,3 +178,20 @@ class Batch:
         session.listener.progress(
             self.stage, fraction, session.forecast.left(session.clock.elapsed - self.began, spent)
         )
+
+
+def forget_files(archive: Archive, key: OutcomeKey, name: str) -> None:
+    """Delete what a training has kept, and have its outcome say so.
+
+    Args:
+        name: of the loss.
+    """
+    outcome = archive.outcome(key)
+    if outcome is None or not outcome.files:
+        return
+    archive.add_outcome(key, name, replace(outcome, files={}))
+    for path in outcome.files.values():
+        if path.is_dir():  # what a command has written
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def calibrate_losses(session: Session) -> None:
     entries = [entry.under(condition) for entry in panel for condition in _conditions(config)]
     complete = True
     for after, steps in zip([0, *budgets], budgets):
-        found = session.train(STAGE, entries, config.seeds, steps, keep=True, reserve=0, after=after)
+        found = session.train(STAGE, entries, config.seeds, steps, "all", 0, after)
         complete = complete and all(len(group) == config.seeds for group in found.values())
     if session.stopped and not archive.outcomes(STAGE):
         session.nothing_yet()
