@@ -8,6 +8,8 @@ from typing import Literal
 
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
 POPULATION, GENERATIONS, STEPS = 16, 6, 1500
+OBJECTIVE: Literal["quality"] = "quality"
+STABILITY_SEEDS = 4
 SEEDS, VERIFY_SEEDS, COMPARE_SEEDS, TUNE_SEEDS = 1, 6, 6, 2
 BUDGETS, CALIBRATE_SEEDS = "250,500,1000,2000,4000", 2
 SEED, DEVICE, GENERATED = 0, "cpu", "generated"

@@ -16,9 +16,9 @@ from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.discover import settled_space
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.hall_of_fame import STAGES
+from lossgen.evolution.objective import Objective
 from lossgen.evolution.run import Run
-from lossgen.evolution.session import signed
+from lossgen.evolution.searched import STAGES
 from lossgen.evolution.space_reader import read_space
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
@@ -152,6 +152,8 @@ def check_run(run: Run) -> None:
     if config.kind == "evolve":
         if not (archive.meta("finished", False) or archive.meta(ROUNDS)):
             raise InputError(f"run {run.path}: is not finished; first: lossgen evolve --resume {run.path}")
+        if config.objective != "quality" or config.rungs:
+            raise InputError(f"run {run.path}: was searched with --objective or --rungs, which ask does not know")
         if config.select or config.vary:
             raise InputError(f"run {run.path}: has a selection or variation of its own, which stands in no file of it")
 
@@ -217,15 +219,13 @@ def engine_of(run: Run, record: Callable[[list[CandidateRow]], None] = lambda ro
 
 
 def _values(run: Run, direction: Direction) -> dict[str, list[float]]:
-    objective, _ = objective_of(run)
+    metric, _ = objective_of(run)
+    objective = Objective("quality", metric, direction, False)
     outcomes = state_of(run).outcomes
     found: dict[str, list[float]] = {}
     for digest in dict.fromkeys(training.digest for training in outcomes if training.stage == "search"):
         each = [outcomes.get(Training("search", digest, seed)) for seed in range(run.config.seeds)]
-        if None not in each:
-            found[digest] = [
-                signed(outcome.metrics[objective], direction) if outcome.status == "ok" else float("inf")
-                for outcome in each
-                if outcome is not None
-            ]
+        there = [outcome for outcome in each if outcome is not None]
+        if len(there) == len(each):
+            found[digest] = objective.values(there)
     return found

@@ -7,8 +7,10 @@ import numpy as np
 
 from lossgen.evolution.archive import Archive, CandidateRow, OutcomeKey
 from lossgen.evolution.candidate import Individual
+from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Plan
+from lossgen.evolution.searched import objective_of
 from lossgen.evolution.session import Session
 from lossgen.kernel.screen import Rejection
 from lossgen.language.lower import NotFiniteError, lower_loss
@@ -44,19 +46,22 @@ class Audit:
 
 
 def audit(session: Session, searched: Sequence[Individual], plan: Plan) -> None:
-    """Train a sample on one seed each, the search's first, and keep what came of it in the archive.
+    """Train a sample on one replicate each, the first of the search's first rung, and keep what came of it.
 
     Args:
         searched: what was trained in the search.
     """
-    archive = session.run.archive
-    firsts = (archive.outcome(OutcomeKey("search", i.entry.digest, 0, plan.steps)) for i in searched)
+    archive, config = session.run.archive, session.run.config
+    steps = config.rungs[0][0] if config.rungs else plan.steps
+    condition = objective_of(archive).condition(0)
+    firsts = (archive.outcome(OutcomeKey("search", i.entry.digest, 0, steps, condition)) for i in searched)
     passed = sorted(session.fitness([first]) for first in firsts if first is not None and first.status == "ok")
     if not (plan.audit_trainings and passed) or session.stopping:
         return
-    sample = _sample(archive.candidates(), plan.audit_trainings, session.run.config.seed)
-    entries = [Entry.of(parse_loss(row.loss)) for row in sample]
-    outcomes = session.train("audit", entries, 1, plan.steps, reserve=plan.verify_trainings)
+    sample = _sample(archive.candidates(), plan.audit_trainings, config.seed)
+    entries = [Entry.of(parse_loss(row.loss)).under(condition_of(condition)) for row in sample]
+    found = session.train("audit", entries, 1, steps, reserve=plan.verify_trainings)
+    outcomes = {entry.digest: found[entry.key] for entry in entries}
     bar = passed[(len(passed) - 1) // 2]
     trained = [row for row in sample if any(outcome.status in TRAINED for outcome in outcomes[row.digest])]
     well = [row for row in trained if session.fitness(outcomes[row.digest]) <= bar]

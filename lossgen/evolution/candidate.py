@@ -2,11 +2,10 @@
 
 import math
 import numbers
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from lossgen.errors import InputError
 from lossgen.evolution.entry import Entry
@@ -75,13 +74,16 @@ class Individual:
 
     Attributes:
         candidate: what was trained.
-        fitness: mean over its seeds, to be minimised; infinite where a training failed.
+        fitness: mean over its seeds, or what else the search makes of them, to be minimised; infinite where a training
+            failed.
         spread: standard deviation over its seeds, 0 for one.
+        short: rungs of a race that it was not trained at.
     """
 
     candidate: Candidate
     fitness: float
     spread: float
+    short: int = 0
 
     @property
     def entry(self) -> Entry:
@@ -92,12 +94,17 @@ class Individual:
         return self.candidate.derivation
 
     @classmethod
-    def of(cls, candidate: Candidate, values: Sequence[float]) -> "Individual":
+    def of(
+        cls,
+        candidate: Candidate,
+        values: Sequence[float],
+        fitness: Callable[[Sequence[float]], float] = statistics.fmean,
+        short: int = 0,
+    ) -> "Individual":
         """From its values, one a seed; without any, or with one that is not finite, its training failed."""
         if not values or not all(map(math.isfinite, values)):
-            return cls(candidate, math.inf, 0.0)
-        each = np.asarray(values, float)
-        return cls(candidate, float(each.mean()), float(each.std(ddof=1)) if len(each) > 1 else 0.0)
+            return cls(candidate, math.inf, 0.0, short)
+        return cls(candidate, fitness(values), statistics.stdev(values) if len(values) > 1 else 0.0, short)
 
 
 def told_values(candidate: Candidate, value: object) -> list[float] | None:

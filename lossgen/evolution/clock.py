@@ -74,7 +74,7 @@ class Forecast:
         self.known = 0.0
         self._spent = self._made = 0.0
 
-    def expect(self, trainings: int) -> None:
+    def expect(self, trainings: float) -> None:
         """So many trainings are to follow, whatever was planned."""
         self.trainings = self.known + self._made + trainings
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lossgen.evolution.batch import Job
 from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.entry import Entry
+from lossgen.evolution.objective import Objective
 from lossgen.evolution.session import Session
 from lossgen.language.loss import Loss
 from lossgen.language.printer import format_constant, print_loss
@@ -124,16 +126,35 @@ def compare(
     session: Session,
     stage: str,
     contestants: Sequence[Contestant],
-    replicates: int,
+    seeds: int,
     steps: int,
     reserve: int | None = None,
+    objective: Objective | None = None,
 ) -> Comparison:
-    """Train every contestant on the same seeds and summarise."""
-    entries = [contestant.entry for contestant in contestants]
-    outcomes = session.train(stage, entries, replicates, steps, keep=True, reserve=reserve)
+    """Train every contestant on the same seeds and summarise.
+
+    Args:
+        objective: its conditions are what each seed is trained under, all of them, and the seed's result is their
+            mean; without one, each seed is trained once.
+    """
+    conditions = [condition_of(text) for text in objective.conditions] if objective else [{}]
+    wanted = {
+        (contestant.entry.key, seed): [
+            Job(contestant.entry.under(condition) if condition else contestant.entry, seed * len(conditions) + place)
+            for place, condition in enumerate(conditions)
+        ]
+        for seed in range(seeds)
+        for contestant in contestants
+    }
+    found = session.train_jobs(stage, [job for jobs in wanted.values() for job in jobs], steps, "all", reserve)
+    outcomes: dict[str, list[Outcome]] = {contestant.entry.key: [] for contestant in contestants}
+    for (key, _), jobs in wanted.items():
+        group = [found[job.key] for job in jobs if job.key in found]
+        if len(group) == len(jobs):
+            outcomes[key].append(objective.combined(group) if len(group) > 1 and objective else group[0])
     applied = recommended_applied(session.run.config.options) is True
     counted = steps if session.ready.counts_steps else 0
-    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, replicates, counted, applied)
+    return summarise_outcomes(session.objective, session.direction, contestants, outcomes, seeds, counted, applied)
 
 
 def recommended_applied(options: Mapping[str, Any]) -> bool | None:

@@ -19,6 +19,7 @@ from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfi
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.finalists import check_ahead, choose_finalists
+from lossgen.evolution.objective import objective_for
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.search import Search, engine_of
 from lossgen.evolution.selection import Select, select
@@ -26,6 +27,7 @@ from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.verdict import Verdict, judge
+from lossgen.evolution.workers.here import Here
 from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import sweep, write_text
@@ -101,7 +103,7 @@ def _settled(data: DataConfig) -> DataConfig:
 
 @contextmanager
 def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
-    """Start the workers of a run.
+    """Start the workers of a run; 0 of them train in this process.
 
     Raises:
         InputError: the runner file or the data have changed since the run began, or the runner refuses.
@@ -120,7 +122,7 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
     run.archive.set_meta("versions", began or versions())
     assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
     clock = Clock(run.archive.meta("profile", {}))
-    with Pool(assignment, workers, run.path / "logs") as pool:
+    with Pool(assignment, workers, run.path / "logs") if workers else Here(assignment) as pool:
         listener.preparing("loading the data and what judges the results")
         with clock.phase("start"):
             ready = pool.start()
@@ -154,11 +156,16 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
         Stopped: the run was stopped before there was anything to verify.
     """
     run, archive = session.run, session.run.archive
+    if run.config.rungs and not session.ready.counts_steps:
+        raise InputError("--rungs: count steps, which this runner's trainings do not have; leave it out")
     verify_seeds = run.config.verify_seeds
     forget_interim(archive)
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
     engine = engine_of(session, select, vary)
-    plan = session.plan(baselines[0], (1 + len(baselines) + RUNNERS_UP) * verify_seeds)
+    objective = objective_for(run.config, session.objective, session.direction, session.ready.positive)
+    conditions = len(objective.conditions)
+    runners_up = RUNNERS_UP if conditions == 1 else 0
+    plan = session.plan(baselines[0], (1 + len(baselines) + runners_up) * verify_seeds * conditions)
     session.listener.planned(plan)
     Search(session, engine, plan).run()
     if plan.audit_trainings and not session.stopping:
@@ -171,12 +178,13 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
         session.nothing_yet()
 
     with session.clock.phase("simplify"):
-        finalists = choose_finalists(session, engine.ranking(), baselines)
+        finalists = choose_finalists(session, engine.ranking(), baselines, runners_up)
     contestants = list(finalists)
     contestants[1:1] = [Contestant(entry, "baseline") for entry in baselines]
     archive.set_meta("interim", interim)
-    session.forecast.expect(len(contestants) * verify_seeds)
-    comparison = compare(session, "interim" if interim else "verify", contestants, verify_seeds, plan.steps)
+    session.forecast.expect(len(contestants) * verify_seeds * conditions)
+    stage = "interim" if interim else "verify"
+    comparison = compare(session, stage, contestants, verify_seeds, plan.steps, objective=objective)
     if session.stopped and not any(result.outcomes for result in comparison.results):
         session.nothing_yet()
     comparison = dataclasses.replace(comparison, interim=interim or comparison.interim)

@@ -8,6 +8,7 @@ interruption: to resume a search is to ask and tell again what was told before.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class Engine:
         faults: what it has said before, by digest.
         record: is given the rows of all proposals as they are made, and again where their fate changes.
         max_candidates: proposals to draw in all; None for no limit.
+        fitness: of a candidate's values, one a seed; their mean.
 
     Attributes:
         generation: number of the next generation.
@@ -83,6 +85,7 @@ class Engine:
         faults: Mapping[str, str] | None = None,
         record: Record = lambda rows: None,
         max_candidates: int | None = None,
+        fitness: Callable[[Sequence[float]], float] = fmean,
     ) -> None:
         if population < 1:
             raise InputError(f"population {population}: give at least 1")
@@ -95,6 +98,7 @@ class Engine:
         self.vary = vary
         self.record = record
         self.max_candidates = max_candidates
+        self.fitness = fitness
         self.generation = self.proposed = 0
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
@@ -154,6 +158,7 @@ class Engine:
         candidates: Sequence[Candidate],
         values: Sequence[float | Sequence[float] | None],
         why: str = "not trained",
+        short: Sequence[int] | None = None,
     ) -> None:
         """Say how candidates of the last generation did; once all of them are told, the survivors are selected.
 
@@ -162,6 +167,8 @@ class Engine:
             values: to be minimised, one a candidate or one a seed of it; not finite for a training that failed, None
                 for a candidate that was not trained and will not be.
             why: what the record says of those that were not trained.
+            short: how many rungs of a race each fell short of its end; None where all went the whole way. Who came
+                further is preferred, whatever the values.
 
         Raises:
             InputError: as many values as candidates are asked for, values that are numbers, and candidates that were
@@ -176,7 +183,12 @@ class Engine:
         if wrong:
             raise InputError(f"tell: {wrong[0]}: not among the candidates of the last ask, or told twice")
         told = {c.digest: told_values(c, value) for c, value in zip(candidates, values, strict=True)}
-        fresh = [Individual.of(c, told[c.digest] or ()) for c in candidates if told[c.digest] is not None]
+        fell = dict(zip(digests, short or [0] * len(digests), strict=True))
+        fresh = [
+            Individual.of(c, told[c.digest] or (), self.fitness, fell[c.digest])
+            for c in candidates
+            if told[c.digest] is not None
+        ]
         untrained = [row for digest, (_, row) in self._waiting.items() if told.get(digest, ()) is None]
         everything = sorted([*self._told, *fresh], key=lambda i: i.candidate.number)  # whatever the order of telling
         closed = len(told) == len(self._waiting)
@@ -213,7 +225,7 @@ class Engine:
                 loss = parse_loss(row.loss)
                 derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
                 candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
-                found.append(Individual.of(candidate, values[row.digest]))
+                found.append(Individual.of(candidate, values[row.digest], self.fitness))
         self._keep(found)
         self.population = self._selected(found)
         self.proposed = len(rows)
@@ -228,16 +240,21 @@ class Engine:
     def _selected(self, fresh: Sequence[Individual]) -> list[Individual]:
         """Who survives of the population and those."""
         competitors = [*self.population, *fresh]
-        if not competitors:
-            return []
-        objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in competitors], float)
-        chosen = self.select(objectives, self.size)
-        return [competitors[i] for i in checked_rows(chosen, len(competitors), self.size)]
+        survivors: list[Individual] = []
+        for short in sorted({i.short for i in competitors}):
+            these = [i for i in competitors if i.short == short]
+            objectives = np.array([[i.fitness, i.spread, i.entry.loss.size] for i in these], float)
+            room = self.size - len(survivors)
+            if room:
+                chosen = self.select(objectives, room)
+                survivors += [these[i] for i in checked_rows(chosen, len(these), room)]
+        return survivors
 
     def ranking(self) -> list[Individual]:
-        """Those with a finite fitness, best first; empty where nothing was trained, or nothing well."""
+        """Those with a finite fitness, best first, who came further in a race before the others; empty where there is
+        none."""
         finite = [individual for individual in self.trained if math.isfinite(individual.fitness)]
-        return sorted(finite, key=lambda i: (i.fitness, i.entry.loss.size, i.entry.digest))
+        return sorted(finite, key=lambda i: (i.short, i.fitness, i.entry.loss.size, i.entry.digest))
 
     def _refuse_waiting(self) -> None:
         if self._waiting:

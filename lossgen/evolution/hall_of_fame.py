@@ -11,14 +11,13 @@ from typing import Protocol
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
+from lossgen.evolution.objective import Objective
+from lossgen.evolution.searched import objective_of, searched
 from lossgen.files import write_text
 from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
-from lossgen.runner import Direction, Outcome
-
-STAGES = ("search", "polish")
-"""Stages whose losses compete."""
+from lossgen.runner import Outcome
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class HallRow:
 
     Attributes:
         size: nodes.
-        value: mean of the objective over seeds.
-        spread: standard deviation over seeds; None for one seed.
+        value: the fitness, in the metric's units.
+        spread: standard deviation of the metric over its trainings; None for one.
         seeds: number of trainings.
         front: whether it is better than the best of every smaller size.
         generation: when it was proposed.
@@ -90,14 +89,12 @@ class HallOfFame:
 
     Args:
         path: the file.
-        objective: name of the fitness.
-        direction: "min" or "max".
+        objective: makes the fitness of outcomes.
     """
 
-    def __init__(self, path: Path, objective: str, direction: Direction) -> None:
+    def __init__(self, path: Path, objective: Objective) -> None:
         self.path = path
         self.objective = objective
-        self.direction = direction
         self._sizes: dict[int, dict[str, _Entry]] = {}
         self._best: dict[int, _Entry] = {}
 
@@ -107,10 +104,10 @@ class HallOfFame:
         found = self._sizes.setdefault(size, {})
         found.pop(digest, None)
         if outcomes and all(outcome.status == "ok" for outcome in outcomes):
-            values = tuple(outcome.metrics[self.objective] for outcome in outcomes)
-            mean = statistics.fmean(values)
-            if math.isfinite(mean):
-                found[digest] = _Entry((mean if self.direction == "min" else -mean, digest), values, candidate)
+            values = tuple(outcome.metrics[self.objective.metric] for outcome in outcomes)
+            fitness = self.objective.fitness(self.objective.values(outcomes))
+            if math.isfinite(fitness):
+                found[digest] = _Entry((fitness, digest), values, candidate)
         best = self._best.get(size)
         if best is None or best.candidate.digest != digest:
             among = [entry for entry in (best, found.get(digest)) if entry is not None]
@@ -131,7 +128,7 @@ class HallOfFame:
             rows.append(
                 HallRow(
                     size,
-                    statistics.fmean(values),
+                    self.objective.shown(place),
                     statistics.stdev(values) if len(values) > 1 else None,
                     len(values),
                     place < least,
@@ -152,7 +149,7 @@ class HallOfFame:
         """
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(["size", self.objective, "spread", "seeds", "front", "generation", "name", "loss"])
+        table.writerow(["size", self.objective.metric, "spread", "seeds", "front", "generation", "name", "loss"])
         for row in self.rows():
             spread = "" if row.spread is None else repr(row.spread)
             front = "yes" if row.front else "no"
@@ -165,25 +162,10 @@ class HallOfFame:
 
 def hall_of(archive: Archive) -> list[HallRow]:
     """The rows of hall_of_fame.csv, from the archive of a run."""
-    objective, direction = next(iter(archive.meta("objectives", {"fitness": "min"}).items()))
-    hall = HallOfFame(archive.path.with_name("hall_of_fame.csv"), objective, direction)
-    outcomes: dict[str, list[Outcome]] = {}
-    for key, _, outcome in (found for stage in STAGES for found in archive.outcomes(stage)):
-        outcomes.setdefault(key.digest, []).append(outcome)
+    hall = HallOfFame(archive.path.with_name("hall_of_fame.csv"), objective_of(archive))
+    known = searched(archive)
     for row in archive.candidates():
-        if row.fate in ("trained", "untrained") and row.digest in outcomes:
-            hall.add(_Stored(row.generation, parse_loss(row.loss), row.digest), outcomes[row.digest])
+        found = known.get(row.digest)
+        if row.fate in ("trained", "untrained") and found is not None and found.whole:
+            hall.add(_Stored(row.generation, parse_loss(row.loss), row.digest), found.outcomes)
     return hall.rows()
-
-
-def search_fitness(archive: Archive, objective: str) -> dict[str, tuple[float, int]]:
-    """Mean of the objective and number of seeds, by digest, in search and polish; without losses of which a training
-    failed."""
-    values: dict[str, list[float]] = {}
-    failed: set[str] = set()
-    for key, _, outcome in (found for stage in STAGES for found in archive.outcomes(stage)):
-        if outcome.status == "ok":
-            values.setdefault(key.digest, []).append(outcome.metrics[objective])
-        else:
-            failed.add(key.digest)
-    return {digest: (sum(v) / len(v), len(v)) for digest, v in values.items() if digest not in failed}

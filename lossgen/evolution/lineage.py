@@ -8,7 +8,7 @@ import networkx as nx
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import FOUND, Archive, CandidateRow, found_name
-from lossgen.evolution.hall_of_fame import STAGES
+from lossgen.evolution.searched import Searched, searched
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula
 
@@ -27,7 +27,7 @@ def lineage(archive: Archive) -> "nx.DiGraph[str]":
         generation, number: its place.
         origin: how it was made.
         status: of its trainings: "ok", or what else they came to; "not trained" where there is none yet.
-        fitness: mean of the objective over its trainings; missing where one failed.
+        fitness: in the units of the metric; missing where a training failed, or it was not trained the whole way.
         simplified: text of the form that was verified in its place; missing where none was made.
         part: "champion" or "runner-up"; missing in all that were not verified.
     Edges have `operator`, and `place`: 0 for the parent that was changed, 1 for the one that a part was taken from. The
@@ -38,10 +38,10 @@ def lineage(archive: Archive) -> "nx.DiGraph[str]":
     """
     objective, direction = next(iter(archive.meta("objectives", {"fitness": "min"}).items()))
     graph: nx.DiGraph[str] = nx.DiGraph(objective=objective, direction=direction)
-    trained = _trained(archive, objective)
+    trained = searched(archive)
     rows = _bred(archive, trained)
     for row in sorted(rows.values(), key=lambda row: (row.generation, row.number)):
-        status, fitness = trained.get(row.digest, ("not trained", None))
+        status, fitness = _status(trained.get(row.digest))
         graph.add_node(
             row.digest, name=found_name(row.digest), loss=row.loss, formula=formula(row.loss), size=row.size,
             generation=row.generation, number=row.number, origin=row.origin, status=status,
@@ -54,9 +54,9 @@ def lineage(archive: Archive) -> "nx.DiGraph[str]":
     for result in (archive.meta("result") or {}).get("results", []):
         if result["part"] in (CHAMPION, "runner-up"):
             digest = parse_loss(result["loss"]).digest()
-            searched = [digest] * (digest in graph) + _simplified(graph).get(digest, [])
-            if searched:  # a seed loss that the search gave back may have been given in a form of its own
-                graph.nodes[min(searched, key=lambda node: _rank(graph, node))]["part"] = result["part"]
+            forms = [digest] * (digest in graph) + _simplified(graph).get(digest, [])
+            if forms:  # a seed loss that the search gave back may have been given in a form of its own
+                graph.nodes[min(forms, key=lambda node: _rank(graph, node))]["part"] = result["part"]
     return graph
 
 
@@ -129,17 +129,11 @@ def _bred(archive: Archive, trained: Container[str]) -> dict[str, CandidateRow]:
     return bred
 
 
-def _trained(archive: Archive, objective: str) -> dict[str, tuple[str, float | None]]:
-    """Status and fitness by digest, in search and polish."""
-    values: dict[str, list[float]] = {}
-    statuses: dict[str, set[str]] = {}
-    for key, _, outcome in (found for stage in STAGES for found in archive.outcomes(stage)):
-        statuses.setdefault(key.digest, set()).add(outcome.status)
-        values.setdefault(key.digest, []).append(outcome.metrics.get(objective, float("nan")))
-    return {
-        digest: (" ".join(sorted(of)), sum(values[digest]) / len(values[digest]) if of == {"ok"} else None)
-        for digest, of in statuses.items()
-    }
+def _status(found: Searched | None) -> tuple[str, float | None]:
+    """Status and fitness of a loss; no fitness where it has not been trained the whole way."""
+    if found is None:
+        return "not trained", None
+    return found.status, found.value if found.whole else None
 
 
 def _simplified(graph: "nx.DiGraph[str]") -> dict[str, list[str]]:

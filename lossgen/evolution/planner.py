@@ -1,10 +1,12 @@
 """What a run's budget buys: steps of a training, trainings of each part, and their price."""
 
+import math
 from collections.abc import Sequence
 
 from lossgen.errors import InputError
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
+from lossgen.evolution.racing import Rung, race_steps
 from lossgen.settings import GENERATIONS, STEPS
 
 SHORTEST = 50
@@ -16,7 +18,8 @@ a comparison may be planned to take."""
 POLISH, AUDIT = 16, 8
 POLISH_PART, AUDIT_PART = 6, 12
 """Most trainings of the polish and of the audit, and what part of the search's they are at most: one in so many."""
-FEW = 30
+FEW = 100
+"""Distinct losses below which a search is a sample of its space."""
 PASS_RATE = 1 / 25
 """Part of the proposals that are trained, in the default search; from one in a hundred at first to one in ten later."""
 
@@ -76,77 +79,111 @@ def make_plan(
             said.append(f"the time limit ends it first: all trainings would take about {in_all:.0f} s")
         return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said, tune)
 
-    room = _room(config, steps, verify_trainings)
-    asked = config.generations is not None or (room is None and not config.time_limit and not config.max_candidates)
-    search = config.population * config.seeds * (config.generations or GENERATIONS)
+    prices = _Prices(config, steps)
+    room = _room(config, steps, verify_trainings, prices)
+    asked = generations_asked(config) is not None
+    search = math.ceil(prices.generation * (config.generations or GENERATIONS))
     if config.max_candidates:
-        search = min(search, config.max_candidates * config.seeds) if asked else _passing(config)
+        proposed = config.max_candidates if asked else max(1, int(PASS_RATE * config.max_candidates))
+        passing = math.ceil(proposed * prices.loss)
+        search = min(search, passing) if asked else passing
         said.append(f"how many of {config.max_candidates} proposals are worth training shows as they are made")
     polish, audit = _shares(config, search)
     if room is not None and (not asked or search + polish + audit > room):
-        search, polish, audit = _divided(config, room)
+        search, polish, audit = _divided(config, room, prices)
     most = search if asked or room is not None else None
     if config.time_limit and price:
-        in_time = _in_time(config, price, verify_trainings, workers, elapsed)
+        in_time = _in_time(config, price, verify_trainings, workers, elapsed, prices)
         if most is None or search + polish + audit > in_time:
-            search, polish, audit = _divided(config, in_time)
+            search, polish, audit = _divided(config, in_time, prices)
             said.append("the search goes on until the time that verification needs is left")
-    if search < FEW:
+    if config.rungs:
+        said.append(_race_line(config))
+    losses = int(search / prices.loss) + polish // prices.whole
+    if losses < FEW:
+        many = "1 loss" if losses == 1 else f"{losses} losses"
         said.append(
-            f"{search} training{'s' * (search != 1)} in the search: a sample of the space rather than a search of it; "
-            "`lossgen compare zoo` under the same flags tells more for that price"
+            f"{many} in the search: a sample of the space rather than a search of it; `lossgen compare zoo` under the "
+            "same flags tells more for that price"
         )
     return Plan(search, polish, audit, verify_trainings, most, steps, price, workers, minimise, said)
 
 
-def _passing(config: RunConfig) -> int:
-    """Trainings that so many proposals are expected to come to, in whole losses."""
-    return max(1, int(PASS_RATE * (config.max_candidates or 0))) * config.seeds
+def generations_asked(config: RunConfig) -> int | None:
+    """Generations of a search, as asked for or by default; None where other limits end it."""
+    limits = (config.max_trainings, config.max_steps, config.max_candidates, config.time_limit)
+    return config.generations or (None if any(limits) else GENERATIONS)
 
 
-def _in_time(config: RunConfig, price: float, verify_trainings: int, workers: int, elapsed: float) -> int:
+class _Prices:
+    """What a search's losses cost, in trainings of so many steps.
+
+    Attributes:
+        generation: that races.
+        loss: of a generation, on average.
+        whole: a loss alone, which goes the whole way.
+    """
+
+    def __init__(self, config: RunConfig, steps: int) -> None:
+        rungs = [Rung(*rung) for rung in config.rungs or [(steps, config.replicates)]]
+        self.generation = race_steps(rungs, config.population) / steps
+        self.loss = self.generation / config.population
+        self.whole = math.ceil(race_steps(rungs, 1) / steps)
+
+
+def _race_line(config: RunConfig) -> str:
+    rungs = [Rung(*rung) for rung in config.rungs or []]
+    ways = ", ".join(f"{rung.steps} steps on {rung.replicates}" for rung in rungs)
+    whole = config.population * rungs[-1].replicates * rungs[-1].steps
+    part = race_steps(rungs, config.population) / whole
+    return f"losses race ({ways} replicates; half at most go on): {part:.0%} of the steps of training all the whole way"
+
+
+def _in_time(
+    config: RunConfig, price: float, verify_trainings: int, workers: int, elapsed: float, prices: _Prices
+) -> int:
     """Trainings that the time limit leaves beside verification."""
     limit = config.time_limit or 0.0
     verify_seconds = -(-verify_trainings // workers) * price
-    least = verify_seconds + -(-config.seeds // workers) * price
+    least = verify_seconds + -(-prices.whole // workers) * price
     if limit < least:
         raise InputError(
             f"--time-limit: verification alone takes about {verify_seconds:.0f} s ({verify_trainings} trainings of "
             f"{price:.2g} s, {workers} at a time); give at least {least:.0f} s, or fewer --verify-seeds"
         )
     in_time = int((limit * SEARCH_SLACK - verify_seconds - elapsed) * workers / price)
-    return max(in_time, config.seeds)
+    return max(in_time, prices.whole)
 
 
-def _room(config: RunConfig, steps: int, verify_trainings: int) -> int | None:
+def _room(config: RunConfig, steps: int, verify_trainings: int, prices: _Prices) -> int | None:
     """Trainings that the run's counts leave beside verification, None where nothing counts them."""
     rooms = []
     for flag, limit, each in (("--max-trainings", config.max_trainings, 1), ("--max-steps", config.max_steps, steps)):
         if limit is not None:
             rooms.append(limit // each - verify_trainings)
-            if rooms[-1] < config.seeds:
+            if rooms[-1] < prices.whole:
                 raise InputError(
                     f"{flag} {limit}: verification alone trains {verify_trainings} GANs"
                     + (f" of {steps} steps" if each > 1 else "")
-                    + f"; give at least {(verify_trainings + config.seeds) * each}, or fewer --verify-seeds"
+                    + f"; give at least {(verify_trainings + prices.whole) * each}, or fewer --verify-seeds"
                 )
     return min(rooms, default=None)
 
 
-def _divided(config: RunConfig, room: int) -> tuple[int, int, int]:
+def _divided(config: RunConfig, room: int, prices: _Prices) -> tuple[int, int, int]:
     """Trainings of search, polish and audit, of so many together."""
     polish, audit = _shares(config, room * POLISH_PART // (POLISH_PART + 1))
     search = room - polish - audit
-    if search < config.seeds:
+    if search < prices.whole:
         raise InputError(
             f"--polish and --audit ask for {polish + audit} trainings; the limits leave {room} beside verification, "
             "and the search is to have some of them"
         )
-    return search - search % config.seeds, polish, audit
+    return search if config.rungs else search - search % prices.whole, polish, audit
 
 
 def _shares(config: RunConfig, search: int) -> tuple[int, int]:
     """Trainings of the polish and of the audit beside so many of the search."""
-    polish = min(POLISH, search // POLISH_PART) if config.polish is None else config.polish
+    polish = min(POLISH * config.replicates, search // POLISH_PART) if config.polish is None else config.polish
     audit = min(AUDIT, search // AUDIT_PART) if config.audit is None else config.audit
     return polish, audit

@@ -79,6 +79,7 @@ class Run:
                 for key, name, outcome in archive.outcomes()
                 if interim or key.stage != "interim"
             ],
+            "foretold": archive.meta("foretold"),
             "audit": archive.meta("audit"),
             "result": archive.meta("result", {}),
         }  # fmt: skip

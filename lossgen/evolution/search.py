@@ -1,16 +1,22 @@
-"""The search of a run: the engine asks, the session trains, the engine is told; then the best one's constants are
+"""The search of a run: the engine asks, what it asks for races, the engine is told; then the best one's constants are
 polished."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lossgen.evolution.archive import OutcomeKey
+from lossgen.evolution.batch import Job, Keep, forget_files
 from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.engine import MOST_PROPOSALS, Engine
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Plan
 from lossgen.evolution.hall_of_fame import HallOfFame
+from lossgen.evolution.objective import objective_for
+from lossgen.evolution.planner import generations_asked
 from lossgen.evolution.polish import Polish
+from lossgen.evolution.racing import FORETOLD, Race, Raced, Rung
+from lossgen.evolution.searched import keep_objective
 from lossgen.evolution.selection import Select, select
 from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import read_space
@@ -51,6 +57,7 @@ def engine_of(session: Session, select: Select = select, vary: Vary = vary) -> E
         faults=faults,
         record=archive.add_candidates,
         max_candidates=config.max_candidates,
+        fitness=objective_for(config, session.objective, session.direction, session.ready.positive).fitness,
     )
 
 
@@ -58,10 +65,15 @@ class Search:
     """One search. After a resume the same calls end with the same results, without training anything again."""
 
     def __init__(self, session: Session, engine: Engine, plan: Plan) -> None:
+        config, archive = session.run.config, session.run.archive
         self.session = session
         self.engine = engine
         self.plan = plan
-        self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", session.objective, session.direction)
+        self.objective = objective_for(config, session.objective, session.direction, session.ready.positive)
+        rungs = config.rungs or [(plan.steps, config.replicates)]
+        self.race = Race([Rung(*rung) for rung in rungs], self.objective, config.seed)
+        self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", self.objective)
+        keep_objective(archive, self.objective, self.race.top.steps, self.race.top.replicates)
 
     def run(self) -> None:
         """Search to the end of the budget, then polish."""
@@ -71,21 +83,20 @@ class Search:
         self.session.end("polish")
 
     def _search(self) -> None:
-        session, engine, plan = self.session, self.engine, self.plan
-        seeds, most = session.run.config.seeds, plan.most
-        generations = None if most is None else -(-most // (engine.size * seeds))
-        trainings = 0
-        while most is None or trainings + seeds <= most:
+        session, engine, plan, race = self.session, self.engine, self.plan, self.race
+        most = None if plan.most is None else plan.most * plan.steps
+        limit = generations_asked(session.run.config)
+        generations = limit or (None if most is None else -(-most // race.cost(engine.size)))
+        while (most is None or race.spent + race.cost(1) <= most) and (limit is None or engine.generation < limit):
             if session.stopping:
                 return
-            wanted = engine.size if most is None else min(engine.size, (most - trainings) // seeds)
+            wanted = engine.size if most is None else race.room(most - race.spent, engine.size)
             with session.clock.phase("propose"):
                 candidates = engine.ask(wanted)
-            self._expect(candidates, trainings)
+            self._expect(candidates)
             session.listener.proposed(engine.generation - 1, generations, session.run.archive.waterfall())
-            trained = self._train("search", candidates, plan.polish_trainings + plan.audit_trainings)
-            trainings += seeds * trained
-            if trained < len(candidates):
+            whole = self._race(candidates)
+            if not whole:
                 if not session.stopping:
                     session.listener.note("the time for the search is up")
                 return
@@ -96,43 +107,53 @@ class Search:
                     )
                 return
 
-    def _expect(self, candidates: Sequence[Candidate], trainings: int) -> None:
+    def _expect(self, candidates: Sequence[Candidate]) -> None:
         """Correct the forecast, before candidates are trained, by what has been trained of what was proposed."""
-        engine, plan, seeds = self.engine, self.plan, self.session.run.config.seeds
-        trainings += len(candidates) * seeds
+        engine, plan, race = self.engine, self.plan, self.race
+        now = race.cost(len(candidates)) / plan.steps
+        trainings = race.spent / plan.steps + now
         search = (plan.search_trainings if plan.most is None else plan.most) - trainings
         if engine.max_candidates is not None:
-            in_proposals = int(trainings / engine.proposed * (engine.max_candidates - engine.proposed))
+            in_proposals = trainings / engine.proposed * (engine.max_candidates - engine.proposed)
             search = in_proposals if plan.most is None else min(search, in_proposals)
         others = plan.polish_trainings + plan.audit_trainings + plan.verify_trainings
-        self.session.forecast.expect(len(candidates) * seeds + max(search, 0) + others)
+        self.session.forecast.expect(now + max(search, 0) + others)
 
-    def _train(self, stage: str, candidates: Sequence[Candidate], others: int) -> int:
-        """Train candidates and tell the engine; how many were trained on all seeds.
+    def _race(self, candidates: Sequence[Candidate]) -> bool:
+        """Race the candidates of a generation and tell the engine; whether none was cut short."""
+        dropped = {each.rung for each in self.race.foretold() if each.dropped is not None}
+        trainer = self._trainer("search", candidates, self.plan.polish_trainings + self.plan.audit_trainings)
+        raced = self.race.run(self.engine.generation - 1, [candidate.entry for candidate in candidates], trainer)
+        foretold = self.race.foretold()
+        for each in foretold:
+            if each.dropped is not None and each.rung not in dropped:
+                self.session.listener.note(
+                    f"rung {each.rung} does not foretell {each.following} (rank correlation {each.of_control[0]:.2f} "
+                    f"over {each.control} losses that were drawn at random): it is left out from here on"
+                )
+        if foretold:
+            self.session.run.archive.set_meta(FORETOLD, [each.as_json() for each in foretold])
+        self._tell(candidates, raced)
+        return trainer.whole
+
+    def _trainer(self, stage: str, candidates: Sequence[Candidate], others: int) -> "_Trainer":
+        """Who trains candidates.
 
         Args:
             others: trainings that are to follow before verification.
         """
-        session, seeds = self.session, self.session.run.config.seeds
-        by_digest = {candidate.digest: candidate for candidate in candidates}
+        return _Trainer(self.session, stage, candidates, self.race, self.hall, self.plan.verify_trainings + others)
 
-        def told(entry: Entry, outcomes: Sequence[Outcome]) -> None:
-            self.hall.add(by_digest[entry.digest], outcomes)
-            self.hall.write()
-
-        entries = [candidate.entry for candidate in candidates]
-        reserve = self.plan.verify_trainings + others
-        outcomes = session.train(stage, entries, seeds, self.plan.steps, reserve=reserve, told=told)
-        found = [outcomes[candidate.digest] for candidate in candidates]
-        with session.clock.phase("select"):
-            values = [session.values(each) if len(each) == seeds else None for each in found]
-            self.engine.tell(candidates, values, "the run was stopped" if session.stopping else "the time was up")
-        return len(values) - values.count(None)
+    def _tell(self, candidates: Sequence[Candidate], raced: Sequence[Raced]) -> None:
+        why = "the run was stopped" if self.session.stopping else "the time was up"
+        with self.session.clock.phase("select"):
+            values = [each.values for each in raced]
+            self.engine.tell(candidates, values, why, [each.short for each in raced])
 
     def _polish(self) -> None:
         """Tune the constants of the best loss by CMA-ES; what comes of it competes with all the others."""
-        session, ranking = self.session, self.engine.ranking()
-        budget = self.plan.polish_trainings // session.run.config.seeds
+        session, ranking, top = self.session, self.engine.ranking(), self.race.top
+        budget = self.plan.polish_trainings // top.replicates
         if not (budget and ranking) or session.stopping:
             return
         best = ranking[0]
@@ -143,12 +164,61 @@ class Search:
             session.forecast.expect(after)
             session.listener.note(f"{best.candidate.name} has no constants to be polished")
             return
+        alone = Race([top], self.objective, session.run.config.seed)
         while not polish.done and not session.stopping:
             with session.clock.phase("propose"):
                 offered = self.engine.offer(polish.ask(), "polish", best.entry.digest)
             candidates = list({each.digest: each for each in offered if isinstance(each, Candidate)}.values())
-            session.forecast.expect((len(candidates) + polish.left) * session.run.config.seeds + after)
-            if self._train("polish", candidates, self.plan.audit_trainings) < len(candidates):
+            session.forecast.expect((len(candidates) + polish.left) * top.replicates + after)
+            trainer = self._trainer("polish", candidates, self.plan.audit_trainings)
+            self._tell(candidates, alone.run(0, [candidate.entry for candidate in candidates], trainer))
+            if not trainer.whole:
                 return
             fitness = {individual.entry.digest: individual.fitness for individual in self.engine.trained}
             polish.tell([fitness[each.digest] if isinstance(each, Candidate) else each for each in offered])
+
+
+class _Trainer:
+    """Trains candidates in a session, and keeps the hall of fame of those that go the whole way.
+
+    Attributes:
+        whole: whether all that was asked for was trained.
+    """
+
+    def __init__(
+        self, session: Session, stage: str, candidates: Sequence[Candidate], race: Race, hall: HallOfFame, reserve: int
+    ) -> None:
+        self.session = session
+        self.stage = stage
+        self.race = race
+        self.hall = hall
+        self.reserve = reserve
+        self.whole = True
+        self._by_digest = {candidate.digest: candidate for candidate in candidates}
+        self._found: dict[str, dict[int, Outcome]] = {}  # of the last rung
+
+    def train(self, jobs: Sequence[Job], steps: int, keep: Keep) -> Mapping[tuple[str, int], Outcome]:
+        """As `racing.Trainer` has it."""
+        top = self.race.top
+        last = (steps, 1 + max(job.replicate for job in jobs)) == (top.steps, top.replicates) if jobs else False
+
+        def told(job: Job, outcome: Outcome) -> None:
+            of = self._found.setdefault(job.entry.digest, {})
+            of[job.replicate] = outcome
+            if last and len(of) == top.replicates:
+                self.hall.add(self._by_digest[job.entry.digest], [of[replicate] for replicate in sorted(of)])
+                self.hall.write()
+
+        self._found = {}
+        found = self.session.train_jobs(self.stage, jobs, steps, keep, self.reserve, told)
+        self.whole = self.whole and len(found) == len(jobs)
+        return found
+
+    def forget(self, jobs: Sequence[Job], steps: int) -> None:
+        """As `racing.Trainer` has it."""
+        archive = self.session.run.archive
+        with archive.together():
+            for job in jobs:
+                entry = job.entry
+                key = OutcomeKey(self.stage, entry.digest, job.replicate, steps, entry.condition)
+                forget_files(archive, key, entry.loss.name)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lossgen.errors import InputError
-from lossgen.evolution.batch import Batch, Told
+from lossgen.evolution.batch import Batch, Job, Keep, Told
 from lossgen.evolution.cache import OutcomeCache
 from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.conditions import condition_name, condition_of
@@ -14,6 +14,7 @@ from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
 from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan, mean_timing
 from lossgen.evolution.run import Run
+from lossgen.evolution.workers.here import Here
 from lossgen.evolution.workers.messages import Check, Task
 from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.printer import print_loss
@@ -45,7 +46,7 @@ class Session:
         plan_steps: steps of a training of the plan; 0 where there is none yet.
     """
 
-    def __init__(self, run: Run, pool: Pool, ready: Ready, listener: Listener, clock: Clock) -> None:
+    def __init__(self, run: Run, pool: Pool | Here, ready: Ready, listener: Listener, clock: Clock) -> None:
         self.run = run
         self.pool = pool
         self.ready = ready
@@ -116,13 +117,13 @@ class Session:
             seconds[task.steps] = outcome.seconds
 
         config = self.run.config
-        round_ = (config.population if config.kind == "evolve" else len(config.losses)) * config.seeds
+        round_ = config.population * config.replicates if config.kind == "evolve" else len(config.losses) * config.seeds
         count = min(-(-round_ // self.pool.count), LONGEST_TIMED) if self.ready.together else 1
         limit = max(config.timeout or 0.0, TRIAL_TIMEOUT)
         for steps in (TIMING_STEPS[0], *TIMING_STEPS):  # the first training of a worker warms it up; it is not counted
             if self.stopping:
                 self.nothing_yet()
-            tasks = [self.task("timing", entry, replicate, steps, keep=False) for replicate in range(count)]
+            tasks = [self.task("timing", entry, replicate, steps) for replicate in range(count)]
             self.pool.run(tasks, done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
@@ -182,27 +183,48 @@ class Session:
         entries: Sequence[Entry],
         replicates: int,
         steps: int,
-        keep: bool = False,
+        keep: Keep = "nothing",
         reserve: int | None = None,
-        told: Told = lambda entry, outcomes: None,
         after: int = 0,
     ) -> dict[str, list[Outcome]]:
         """Outcomes by `Entry.key`, in order of replicates; a list is short where time was up or the run was stopped.
 
         Args:
+            after: as in `Job`, of all of them.
+
+        The others are as in `train_jobs`.
+        """
+        # Replicate by replicate: when the time is up, all have had as many.
+        jobs = [Job(entry, replicate, after) for replicate in range(replicates) for entry in entries]
+        found = self.train_jobs(stage, jobs, steps, keep, reserve)
+        return {
+            entry.key: [found[entry.key, r] for r in range(replicates) if (entry.key, r) in found] for entry in entries
+        }
+
+    def train_jobs(
+        self,
+        stage: str,
+        jobs: Sequence[Job],
+        steps: int,
+        keep: Keep = "nothing",
+        reserve: int | None = None,
+        told: Told = lambda job, outcome: None,
+    ) -> dict[tuple[str, int], Outcome]:
+        """Outcomes by `Job.key`; some are missing where time was up or the run was stopped.
+
+        Args:
             stage: one of STAGES.
-            keep: whether models and samples are kept in the run's folder.
+            jobs: in the order of preference.
+            steps: absolute step to reach.
+            keep: what stays in the run's folder.
             reserve: trainings that the time limit is to leave time for; None to train all whatever the time.
-            told: hears of each outcome, with all that there are of its entry.
-            after: steps of trainings of the stage that these continue, from the states that they have kept: one that
-                failed stays so unless it had only collapsed, and one that was not made is left out. 0 begins anew.
+            told: hears of each outcome.
         """
         with self.clock.phase("train"):
-            batch = Batch(self, stage, replicates, steps, keep, told, after)
-            for replicate in range(replicates):  # replicate by replicate: when the time is up, all have had as many
-                for entry in entries:
-                    batch.add(entry, replicate)
-            self.listener.stage(stage, len(entries) * replicates, len(batch.found))
+            batch = Batch(self, stage, steps, keep, told)
+            for job in jobs:
+                batch.add(job)
+            self.listener.stage(stage, len(jobs), len(batch.found))
             batch.began = self.clock.elapsed
             beside, self._beside = {task.key: (task, heard) for task, heard in self._beside}, []
 
@@ -218,10 +240,7 @@ class Session:
             self.pool.run(tasks, done, batch.on_step, go_on, self._timeout(), note)
             self.forecast.spend(self.clock.elapsed - batch.began, batch.spent)
         self.save_profile()
-        return {
-            entry.key: [batch.found[entry.key, r] for r in range(replicates) if (entry.key, r) in batch.found]
-            for entry in entries
-        }
+        return batch.found
 
     def check(self, entries: Sequence[Entry], full: bool = False) -> dict[str, Outcome]:
         """Have the workers compare modules with the kernel, and train nothing.
@@ -255,14 +274,17 @@ class Session:
         """Keep how long the run has worked, and on what."""
         self.run.archive.set_meta("profile", self.clock.seconds())
 
-    def task(self, stage: str, entry: Entry, replicate: int, steps: int, keep: bool, state: Path | None = None) -> Task:
+    def task(
+        self, stage: str, entry: Entry, replicate: int, steps: int, keep: Keep = "nothing", state: Path | None = None
+    ) -> Task:
         """The training of an entry on one seed of a stage, from a state where there is one."""
         seed = (self.run.config.seed, STAGES[stage], replicate)
         name = f"{entry.loss.name}-{condition_name(entry.condition)}" if entry.condition else entry.loss.name
-        folder = self.run.path / "models" / f"{name}-{replicate}" if keep else None
+        folder = None if keep == "nothing" else self.run.path / "models" / f"{name}-{replicate}"
         key = f"{stage} {entry.key} {replicate} {steps}"
         text = "" if entry.trusted else print_loss(entry.loss)
-        member = Member(entry.loss.name, entry.source, seed, condition_of(entry.condition), state, folder)
+        condition = condition_of(entry.condition)
+        member = Member(entry.loss.name, entry.source, seed, condition, state, folder, keep == "state")
         return Task(key, member, text, steps)
 
     def _go_on(self, stage: str, reserve: int | None) -> Callable[[], bool]:

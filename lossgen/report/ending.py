@@ -14,7 +14,7 @@ from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
 from lossgen.report.comparison import comparison_table, remarks, standing_lines
 from lossgen.report.live import duration, waterfall_text
-from lossgen.report.tables import audit_lines, setting_of, verdict_lines
+from lossgen.report.tables import audit_lines, rung_lines, setting_of, verdict_lines
 from lossgen.runner import find_runner
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     yield ""
     yield Text(f"Candidates: {waterfall_text(waterfall)}.")
     seeds = run.config.verify_seeds
-    for line in audit_lines(audit_of(run.archive)):
+    for line in (*rung_lines(run.archive), *audit_lines(audit_of(run.archive))):
         yield Text(line)
     if discovery.comparison.interim:
         if run.archive.meta("interim"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison
-from lossgen.evolution.hall_of_fame import search_fitness
+from lossgen.evolution.searched import searched
 from lossgen.gan.contact_sheet import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.report.comparison import ordered, row_label
@@ -82,13 +82,12 @@ def _broken(text: str, width: int) -> str:
 
 
 def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path) -> None:
-    """Fitness of every trained candidate (mean over replicates) in order of proposal, and the best so far."""
-    fitness = search_fitness(archive, objective)
-    trained = {key.digest for key, _, _ in archive.outcomes("search")}
+    """Fitness of every candidate that was trained the whole way, in order of proposal, and the best so far."""
+    whole = {digest: found.value for digest, found in searched(archive).items() if found.whole}
     points = [
-        (row.generation, fitness[row.digest][0] if row.digest in fitness else None)
+        (row.generation, whole[row.digest])
         for row in archive.candidates()
-        if row.fate == "trained" and row.digest in trained
+        if row.fate == "trained" and row.digest in whole
     ]
     values = np.array([np.nan if value is None else value for _, value in points], float)
     figure = new_figure(7, 3.8)

@@ -13,9 +13,11 @@ from lossgen.evolution.asked import ROUNDS, TOLD_STEPS, engine_of, objective_of,
 from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.calibrating import STAGE
 from lossgen.evolution.compare import needs_text, recommended_applied
-from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_text
-from lossgen.evolution.hall_of_fame import search_fitness
+from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_text, pair_text
+from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import CONFIG, Run, open_run
+from lossgen.evolution.searched import objective_of as objective_of_search
+from lossgen.evolution.searched import searched
 from lossgen.evolution.verdict import SIGNIFICANT, Verdict
 from lossgen.gan.describe import SourceRow
 from lossgen.language.parser import parse_loss
@@ -56,6 +58,27 @@ def audit_lines(audit: Audit | None) -> list[str]:
     ]
 
 
+def rung_lines(archive: Archive) -> list[str]:
+    """How well the rungs of a race foretold the next ones."""
+    lines = []
+    for each in archive.meta(FORETOLD, []):
+        told = [
+            f"{_rank(each[f'of_{group}'])} over {each[group]} {words}"
+            for group, words in (("control", "drawn at random"), ("promoted", "that were promoted"))
+        ]
+        dropped = each["dropped"]
+        out = f"; it was left out from generation {dropped + 1} on" if dropped is not None else ""
+        lines.append(f"Rung {each['rung']}: rank correlation with {each['next']} {', '.join(told)}{out}.")
+    return lines
+
+
+def _rank(correlation: Sequence[float | None]) -> str:
+    value, low, high = correlation
+    if value is None:
+        return "unknown"
+    return f"{value:.2f}" + (f" ({low:.2f} – {high:.2f})" if low is not None and high is not None else "")
+
+
 def setting_text(protocol: Mapping[str, Any]) -> str:
     """The data and the optimiser setting in one line; of a runner that names no setting, its options."""
     options = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.get("options", {}).items())
@@ -81,28 +104,37 @@ def numbers_of(protocol: Mapping[str, Any]) -> str:
 def setting_of(run: Run) -> str:
     """What the trainings of a run had in common, and what in a comparison each row has of its own."""
     config = run.config
-    own = ["regularisers"] * (config.regularisers is not None) + ["learning rates"] * (config.grid is not None)
+    if config.objective == "robust" and config.grid:
+        pairs, mean = (
+            ", ".join(map(pair_text, config.grid)),
+            "geometric mean" * objective_of_search(run.archive).geometric,
+        )
+        each = f"each seed with the learning rates {pairs}, and its result is their {mean or 'mean'}"
+        return "; ".join(part for part in (setting_text(run.archive.meta("protocol", {})), f"but {each}") if part)
+    rates = config.grid is not None or config.rates is not None
+    own = ["regularisers"] * (config.regularisers is not None) + ["learning rates"] * rates
     setting = setting_text(run.archive.meta("protocol", {}))
     instead = f"but {' and '.join(own)} of each row's own" if own else ""
     return "; ".join(part for part in (setting, instead) if part)
 
 
 def candidates_csv(archive: Archive) -> str:
-    """One row a candidate: its place, fate, reason, origin, and its fitness in the search (mean over replicates)."""
+    """One row a candidate: its place, fate, reason, origin, and its fitness in the search, with the steps of the
+    trainings that this is of and their number."""
     objective = next(iter(archive.meta("objectives", {"fitness": "min"})))
-    fitness = search_fitness(archive, objective)
-    statuses: dict[str, set[str]] = {}
-    for key, _, outcome in archive.outcomes("search"):
-        statuses.setdefault(key.digest, set()).add(outcome.status)
+    known = searched(archive)
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(["generation", "number", "fate", "reason", "origin", "size", objective, "status", "loss"])
+    head = ["generation", "number", "fate", "reason", "origin", "size"]
+    rows.writerow([*head, objective, "status", "steps", "trainings", "loss"])
     for row in archive.candidates():
-        trained = row.fate == "trained"
-        value = fitness[row.digest][0] if trained and row.digest in fitness else ""
-        status = " ".join(sorted(statuses.get(row.digest, ()))) if trained else ""
-        formula_ = formula(row.loss)
-        rows.writerow([row.generation, row.number, row.fate, row.reason, row.origin, row.size, value, status, formula_])
+        found = known.get(row.digest) if row.fate == "trained" else None
+        how = ["", "", "", ""]
+        if found is not None:
+            value = "" if found.value is None else repr(found.value)
+            how = [value, found.status, str(found.steps), str(len(found.outcomes))]
+        place = [row.generation, row.number, row.fate, row.reason, row.origin, row.size]
+        rows.writerow([*place, *how, formula(row.loss)])
     return out.getvalue()
 
 
@@ -169,6 +201,7 @@ def show_lines(run: Run) -> list[str]:
     if waterfall["proposed"]:
         asked = "trained or " * (run.config.kind == "evolve") + "asked for"
         lines.append(f"candidates: {waterfall_text(waterfall, asked if run.archive.meta(ROUNDS) else 'trained')}")
+    lines += rung_lines(run.archive)
     lines += audit_lines(audit_of(run.archive))
     result = run.archive.meta("result")
     if result and result.get("interim"):

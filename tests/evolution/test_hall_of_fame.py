@@ -14,6 +14,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.hall_of_fame import HallOfFame
+from lossgen.evolution.objective import Objective
 from lossgen.evolution.space import Derivation
 from lossgen.files import write_text
 from lossgen.language.parser import parse_loss
@@ -50,7 +51,7 @@ def expected(known: dict[int, list[float | None]], sign: float) -> list[tuple[in
 def test_it_is_what_sorting_everything_would_give(
     added: list[tuple[int, list[float | None]]], direction: Direction
 ) -> None:
-    hall = HallOfFame(Path("unused.csv"), "FD", direction)
+    hall = HallOfFame(Path("unused.csv"), Objective("quality", "FD", direction, False))
     known: dict[int, list[float | None]] = {}
     for i, values in added:
         hall.add(CANDIDATES[i], outcomes_of(values))
@@ -60,7 +61,7 @@ def test_it_is_what_sorting_everything_would_give(
 
 
 def test_the_file_holds_the_rows(tmp_path: Path) -> None:
-    hall = HallOfFame(tmp_path / "hall_of_fame.csv", "FD", "min")
+    hall = HallOfFame(tmp_path / "hall_of_fame.csv", Objective("quality", "FD", "min", False))
     hall.write()
     assert (tmp_path / "hall_of_fame.csv").read_text() == "size,FD,spread,seeds,front,generation,name,loss\n"
     hall.add(CANDIDATES[4], outcomes_of([2.0, 4.0]))
@@ -80,7 +81,7 @@ def test_the_file_holds_the_rows(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_and_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    hall = HallOfFame(tmp_path / "hall_of_fame.csv", "FD", "min")
+    hall = HallOfFame(tmp_path / "hall_of_fame.csv", Objective("quality", "FD", "min", False))
     hall.write()
     before = hall.path.read_text()
     hall.add(CANDIDATES[0], outcomes_of([1.0]))
@@ -101,7 +102,7 @@ def test_a_reader_on_windows_sees_the_file_as_it_was_until_it_is_written_again(
     def opened(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Access is denied")
 
-    hall = HallOfFame(tmp_path / "hall_of_fame.csv", "FD", "min")
+    hall = HallOfFame(tmp_path / "hall_of_fame.csv", Objective("quality", "FD", "min", False))
     hall.write()
     before = hall.path.read_text()
     hall.add(CANDIDATES[0], outcomes_of([1.0]))

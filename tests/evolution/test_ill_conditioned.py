@@ -30,9 +30,11 @@ class FakeSession:
 
     def __init__(self, archive: Archive, refuses: bool = True) -> None:
         config = {"seed": 3, "population": 6, "space": "ganetic", "seed_losses": [], "max_candidates": None}
+        config |= {"objective": "quality", "grid": None}
+        self.objective, self.direction = "FD", "min"
         text = find_space("ganetic").text
         self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(**config, space_text=text))
-        self.ready = SimpleNamespace(scale_free=True)
+        self.ready = SimpleNamespace(scale_free=True, positive=False)
         self.listener = Listener()
         self.refuses = refuses
         self.asked: list[list[str]] = []

@@ -88,9 +88,34 @@ def test_what_is_asked_for_is_had() -> None:
 
 def test_a_budget_too_small_for_a_search_is_said() -> None:
     (note,) = plan(population=4, generations=7).notes
-    assert "28 trainings in the search: a sample" in note
+    assert "32 losses in the search: a sample" in note
     assert "lossgen compare zoo" in note
-    assert not plan(population=10, generations=3).notes
+    assert not plan(population=16, generations=6).notes
+    assert "losses in the search: a sample" in plan(population=16, generations=6, seeds=2, max_trainings=150).notes[0]
+
+
+RACE = {"rungs": [(500, 1), (1000, 2), (2000, 4)], "steps": 2000, "population": 16}
+
+
+def test_a_race_costs_a_part_of_training_all_the_whole_way() -> None:
+    found = plan(**RACE, generations=10)
+    steps = 16 * 500 + 10 * (2 * 1000 - 500) + 7 * (4 * 2000 - 2 * 1000)  # half and two at random go on
+    assert found.search_trainings == -(-10 * steps // 2000)
+    (note,) = found.notes
+    assert "losses race (500 steps on 1, 1000 steps on 2, 2000 steps on 4 replicates; half at most go on): 51%" in note
+
+
+def test_a_race_keeps_its_limits() -> None:
+    found = plan(**RACE, max_trainings=400)
+    assert 400 - 4 < found.trainings <= 400
+    with pytest.raises(InputError, match="give at least 46, or fewer --verify-seeds"):
+        plan(**RACE, max_trainings=45)
+
+
+def test_robust_is_priced_with_its_pairs() -> None:
+    found = plan(objective="robust", grid=[(1, 1), (2, 1), (2, 2)], seeds=2, generations=7)
+    assert found.search_trainings == 16 * 7 * 3 * 2
+    assert found.polish_trainings == 16 * 6
 
 
 def test_an_unknown_price_stays_unknown() -> None:

@@ -1,0 +1,105 @@
+"""What a search aims at: which trainings of a loss count, and how their results become the one number of its fitness.
+
+A replicate is one seed under one condition, a pair of learning rates; all losses have the same. Known losses differ
+little at their own best rates and much in how far they depend on them (Lucic et al. 2018), so `robust` looks at several
+pairs, one seed a pair.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from lossgen.evolution.conditions import condition_text, rates
+from lossgen.evolution.config import RunConfig
+from lossgen.runner import Direction, Outcome
+
+Kind = Literal["quality", "robust", "stability"]
+LEAST = 1e-12
+"""A distance below this counts as this: logarithms have to be finite."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How outcomes of a loss, one a replicate, become its fitness.
+
+    Attributes:
+        kind: "quality", the mean over seeds; "robust", the mean over pairs of learning rates; "stability", the mean and
+            the standard deviation over seeds together, so what a seed out of luck comes to.
+        metric: name of the runner's first objective.
+        direction: of the metric.
+        geometric: whether means are of logarithms.
+        conditions: texts; replicate i is trained under the i-th, beginning again where they end.
+    """
+
+    kind: Kind
+    metric: str
+    direction: Direction
+    geometric: bool
+    conditions: tuple[str, ...] = ("",)
+
+    def condition(self, replicate: int) -> str:
+        """The text of a replicate's condition."""
+        return self.conditions[replicate % len(self.conditions)]
+
+    def values(self, outcomes: Sequence[Outcome]) -> list[float]:
+        """What each outcome is worth, to be minimised; infinite where a training failed."""
+        return [
+            self._value(outcome.metrics[self.metric]) if outcome.status == "ok" else math.inf for outcome in outcomes
+        ]
+
+    def fitness(self, values: Sequence[float]) -> float:
+        """Of values as `values` gives them, to be minimised; infinite where one is not finite, or there is none."""
+        if not values or not all(map(math.isfinite, values)):
+            return math.inf
+        spread = statistics.stdev(values) if self.kind == "stability" and len(values) > 1 else 0.0
+        return statistics.fmean(values) + spread
+
+    def shown(self, fitness: float) -> float:
+        """A fitness in the metric's own units."""
+        value = math.exp(fitness) if self.geometric else fitness
+        return value if self.direction == "min" else -value
+
+    def combined(self, outcomes: Sequence[Outcome]) -> Outcome:
+        """One outcome of those of the conditions in turn: means over them, geometric where the metric's is and all are
+        positive; the first failure, where there is one. What was kept is the first one's."""
+        failed = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
+        if failed is not None:
+            return failed
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        shared = [name for name in outcomes[0].metrics if all(name in outcome.metrics for outcome in outcomes)]
+        return replace(outcomes[0], metrics={name: self._mean(name, outcomes) for name in shared}, seconds=seconds)
+
+    def as_json(self) -> dict[str, Any]:
+        """As an archive keeps it."""
+        return asdict(self)
+
+    def _value(self, value: float) -> float:
+        if self.geometric:
+            return math.log(max(value, LEAST))
+        return value if self.direction == "min" else -value
+
+    def _mean(self, name: str, outcomes: Sequence[Outcome]) -> float:
+        values = [outcome.metrics[name] for outcome in outcomes]
+        if self.geometric and name.startswith(self.metric) and min(values) > 0:
+            return statistics.geometric_mean(values)
+        return statistics.fmean(values)
+
+
+def objective_for(config: RunConfig, metric: str, direction: Direction, positive: bool) -> Objective:
+    """The objective of a run.
+
+    Args:
+        metric, direction: the runner's first objective.
+        positive: whether that is a positive distance.
+    """
+    kind = config.objective
+    pairs = [condition_text(rates(pair)) for pair in config.grid or []] if kind == "robust" else []
+    geometric = positive and direction == "min" and kind != "quality"
+    return Objective(kind, metric, direction, geometric, tuple(pairs) or ("",))
+
+
+def objective_from(record: Mapping[str, Any]) -> Objective:
+    """An objective as `Objective.as_json` has written it."""
+    return Objective(**{**record, "conditions": tuple(record["conditions"])})
