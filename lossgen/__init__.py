@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lossgen.api import compare as compare
     from lossgen.api import evolve as evolve
     from lossgen.api import open_run as open_run
+    from lossgen.api.ladder import verify as verify
     from lossgen.errors import InputError as InputError
     from lossgen.evolution.engine import Engine as Engine
     from lossgen.evolution.events import Listener as Listener
@@ -34,8 +35,11 @@ _HOMES = {
     "evolve": "lossgen.api",
     "open_run": "lossgen.api",
     "score": "lossgen.gan.scoring",
+    "verify": "lossgen.api.ladder",
 }
-__all__ = ["Engine", "InputError", "Listener", "Stopped", "calibrate", "compare", "evolve", "open_run", "score"]
+__all__ = [
+    "Engine", "InputError", "Listener", "Stopped", "calibrate", "compare", "evolve", "open_run", "score", "verify",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -166,3 +166,25 @@ def smallest_p(n: int, m: int) -> float:
     from math import comb
 
     return min(1.0, 2.0 / comb(n + m, n))
+
+
+def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
+    """How much more often a value of `a` is below one of `b` than above it (Cliff 1993): 1 where always, -1 where it is
+    always above.
+
+    A training that failed counts as inf, worse than any value, where lower is better.
+    """
+    x, y = np.asarray(a, float)[:, None], np.asarray(b, float)
+    return float((x < y).mean() - (x > y).mean())
+
+
+def ratio_interval(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval of the ratio of two means, a's over b's, of positive values (percentile; both resampled).
+
+    The same for the same values.
+    """
+    rng = np.random.default_rng(0)
+    x, y = np.asarray(a, float), np.asarray(b, float)
+    drawn = [each[rng.integers(0, len(each), (RESAMPLES, len(each)))].mean(1) for each in (x, y)]
+    low, high = np.percentile(drawn[0] / drawn[1], [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    return float(low), float(high)

@@ -3,10 +3,10 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from lossgen import settings
 from lossgen.api.asked import Asked, Kind
@@ -55,7 +55,10 @@ def evolve(
     population: int = settings.POPULATION,
     generations: int | None = None,
     steps: int | None = None,
+    objective: Literal["quality", "robust", "stability"] = settings.OBJECTIVE,
+    grid: str | Sequence[tuple[float, float]] | None = None,
     seeds: int = settings.SEEDS,
+    rungs: str | Sequence[tuple[int, int]] | None = None,
     verify_seeds: int = settings.VERIFY_SEEDS,
     seed_losses: Sequence[str | Path] = (),
     max_trainings: int | None = None,
@@ -100,6 +103,8 @@ def evolve(
 
     Args:
         runner: a name, the path of a .py file, or a class that is defined in one.
+        grid: as text, or as pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
+        rungs: as text, or as steps and replicates: [(500, 1), (1000, 2), (2000, 4)].
         select: in place of `evolution.selection.select`: from objectives, an array (n, 3) of fitness, spread over seeds
             and size, all to be minimised, inf for a failed training, and a count, the indices of at most so many rows
             that survive, the most preferred first. Parents are drawn by that order.
@@ -129,6 +134,7 @@ def compare(
     tune: bool = False,
     grid: str | Sequence[tuple[float, float]] | None = None,
     tune_seeds: int = settings.TUNE_SEEDS,
+    rates: str | Mapping[str, tuple[float, float]] | None = None,
     trust: bool = False,
     time_limit: Time | None = None,
     timeout: Time | None = None,
@@ -160,6 +166,7 @@ def compare(
             ["none", "r1", "gradient_penalty(10)+drift"].
         tune: whether each loss is given the best of the `grid` on `tune_seeds` seeds of their own; `grid` as text or as
             pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
+        rates: pairs that were chosen before, by a loss's name: {"BCE": (1e-3, 1e-3)}.
         out: also the folder of an earlier comparison under the same setting, to go on with more losses or seeds.
 
     Everything else is as `evolve` has it.
@@ -239,10 +246,14 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
         values["regulariser"] = ",".join(map(str, values["regulariser"]))
     if isinstance(values.get("grid"), Sequence) and not isinstance(values["grid"], str):
         values["grid"] = ",".join(_pair(pair) for pair in values["grid"])
+    if isinstance(values.get("rates"), Mapping):
+        values["rates"] = ",".join(f"{name}={_pair(pair)}" for name, pair in values["rates"].items())
+    if isinstance(values.get("rungs"), Sequence) and not isinstance(values["rungs"], str):
+        values["rungs"] = ",".join("x".join(map(str, rung)) for rung in values["rungs"])
     if isinstance(values.get("budgets"), Sequence) and not isinstance(values["budgets"], str):
         values["budgets"] = ",".join(map(str, values["budgets"]))
-    if values["workers"] is not None and values["workers"] < 1:
-        raise InputError(f"workers {values['workers']}: give at least 1")
+    if values["workers"] is not None and values["workers"] < 0:
+        raise InputError(f"workers {values['workers']}: give at least 1, or 0 to train in this process")
     resume = values["resume"]
     values["resume"] = resume.path if isinstance(resume, Run) else resume
     defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}

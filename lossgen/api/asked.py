@@ -14,9 +14,18 @@ from lossgen.errors import InputError
 from lossgen.evolution.calibrating import PANEL
 from lossgen.evolution.calibration import FEWEST
 from lossgen.evolution.comparing import loss_sources
-from lossgen.evolution.conditions import GRID, RATES, check_grid, check_regularisers, parse_grid, parse_regularisers
+from lossgen.evolution.conditions import (
+    GRID,
+    RATES,
+    check_grid,
+    check_regularisers,
+    parse_grid,
+    parse_rates,
+    parse_regularisers,
+)
 from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.events import Listener
+from lossgen.evolution.racing import parse_rungs
 from lossgen.evolution.selection import Select
 from lossgen.evolution.variation import Vary
 from lossgen.report.screened import rejection_of
@@ -62,7 +71,9 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
     given |= {"kind": asked.kind, "select": function_name(asked.select), "vary": function_name(asked.vary)}
     given["seed_losses"] = [str(text) for text in flags.get("seed_losses", ())]
     given |= {name: seconds(name, given[name]) for name in ("time_limit", "timeout") if name in given}
-    if asked.kind != "evolve":
+    if asked.kind == "evolve":
+        given |= _search(asked, given, warn)
+    else:
         losses = [str(text) for text in flags["losses"]] or list(PANEL if asked.kind == "calibrate" else ())
         given["losses"] = loss_sources(losses, flags["trust"], asked.kind)
         for source in given["losses"]:
@@ -80,6 +91,40 @@ def configuration(asked: Asked, warn: Callable[[str], None] = lambda text: None)
         raise InputError(f"--{flag}: {problem['msg']} (got {problem.get('input')!r})") from None
 
 
+def _search(asked: Asked, given: Mapping[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
+    """What a search aims at and how it races, by the fields of its configuration.
+
+    Raises:
+        InputError: what was given means nothing, or the runner does not have it.
+    """
+    flags = asked.flags
+    runner = find_runner(given.get("runner", settings.RUNNER))
+    kind = flags["objective"]
+    found: dict[str, Any] = {"objective": kind, "grid": None, "rungs": None, "seeds": flags["seeds"]}
+    if kind == "robust" and not set(RATES) <= set(runner.cls.options.model_fields):
+        warn(f"--objective robust: the runner {runner.name} has no learning rates to vary; its one setting is searched")
+        found["objective"] = kind = "quality"
+    if flags["grid"] is not None and kind != "robust":
+        raise InputError(f"--grid: says which learning rates --objective robust looks at, not {kind}; leave it out")
+    if kind == "robust":
+        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
+        check_grid(found["grid"], runner.cls.options, runner.name, "--grid")
+    if flags["rungs"] is not None:
+        for flag in ("steps", "seeds"):
+            if flag in asked.given:
+                raise InputError(f"--{flag}: the last of --rungs says it; leave out one of them")
+        found["rungs"] = parse_rungs(flags["rungs"])
+        found["steps"], last = found["rungs"][-1]
+        if found["grid"] and last % len(found["grid"]):
+            pairs = f"{len(found['grid'])} pairs of learning rates"
+            raise InputError(f"--rungs {flags['rungs']}: the last has {last} replicates, of {pairs}; give a multiple")
+    if kind == "stability" and "seeds" not in asked.given:
+        found["seeds"] = settings.STABILITY_SEEDS
+    if kind == "stability" and (found["rungs"][-1][1] if found["rungs"] else found["seeds"]) < 2:
+        raise InputError("--objective stability: the spread over seeds takes two; give --seeds 2 or more")
+    return found
+
+
 def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a comparison is crossed with and tuned over, by the fields of its configuration.
 
@@ -88,7 +133,7 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     flags, runner = asked.flags, given.get("runner", settings.RUNNER)
     model, name = find_runner(runner).cls.options, Path(runner).stem
-    found: dict[str, Any] = {"regularisers": None, "grid": None, "tune_seeds": None}
+    found: dict[str, Any] = {"regularisers": None, "grid": None, "tune_seeds": None, "rates": None}
     if flags["regulariser"] is not None:
         found["regularisers"] = parse_regularisers(flags["regulariser"])
         check_regularisers(found["regularisers"], model.model_fields, name)
@@ -96,6 +141,15 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
         found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
         found["tune_seeds"] = flags["tune_seeds"]
         check_grid(found["grid"], model, name)
+    if flags["rates"] is not None:
+        if flags["tune"]:
+            raise InputError("--rates: are what --tune would choose; leave out one of them")
+        found["rates"] = parse_rates(flags["rates"])
+        check_grid(list(found["rates"].values()), model, name, "--rates")
+        names = [read_emitted(source, asked.kind).name for source in given["losses"]]
+        for loss in found["rates"]:
+            if loss not in names:
+                raise InputError(f"--rates {loss}: is none of the losses: {', '.join(names)}")
     for flag in ("grid", "tune_seeds"):
         if flag in asked.given and not flags["tune"]:
             spelt = flag.replace("_", "-")

@@ -60,7 +60,7 @@ def carry_out(
         panels_beside(run.config, _beside(asked))  # what cannot be is refused before hours are spent
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
-        workers = flags["workers"] or default_workers(run.config.device)
+        workers = default_workers(run.config.device) if flags["workers"] is None else flags["workers"]
         try:
             if view:
                 view.say(f"Run {run.path}")

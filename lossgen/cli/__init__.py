@@ -23,8 +23,8 @@ def cli() -> None:
 
 
 for command in (
-    training.evolve, training.compare, training.calibrate, asking.ask, asking.tell, losses.compile_, losses.inspect,
-    losses.sample, scoring.score, looking.data, looking.runs, looking.show,
+    training.evolve, training.compare, training.calibrate, training.verify, asking.ask, asking.tell, losses.compile_,
+    losses.inspect, losses.sample, scoring.score, looking.data, looking.runs, looking.show,
 ):  # fmt: skip
     cli.add_command(command)
 
@@ -62,7 +62,7 @@ def _behind_dashes(error: click.UsageError) -> str:
     if not isinstance(error, click.NoSuchOption) or error.option_name.startswith("--") or error.ctx is None:
         return ""
     given = next((arg for arg in sys.argv[1:] if arg.startswith(error.option_name)), "")
-    if error.ctx.command.name not in ("inspect", "compile", "compare", "calibrate") or not given:
+    if error.ctx.command.name not in ("inspect", "compile", "compare", "calibrate", "verify") or not given:
         return ""
     own = f"{error.ctx.command_path} -- {shlex.quote(given)}"
     return f"; an expression that begins with a minus goes behind --: {own}"

@@ -41,7 +41,7 @@ class RunnerCommand(click.Command):
             usual = settings.RUNNER if _given(args, "--command") is None else "command"
             self.params += _runner_flags(_given(args, "--runner") or usual, self.own)
         ctx = super().make_context(info_name, args, parent, **extra)
-        if not ctx.resilient_parsing and ctx.params["resume"] is None:
+        if not ctx.resilient_parsing and ctx.params.get("resume") is None:
             ctx.params |= settle(ctx.params, given_by(ctx))
         return ctx
 
@@ -121,33 +121,41 @@ DATA_OPTIONS = together(
     ]
 )
 
+_COMMON = [
+    click.option("--runner", default=settings.RUNNER, help="Benchmark: a name, a .py file, or an entry point."),
+    click.option(
+        "--command",
+        metavar="TEXT",
+        help="Train by this command instead: 'python train.py --loss {loss_file} --seed {seed} --steps {steps} "
+        "--out {out}'. It runs without a shell; {loss_file} and {out} are needed, {name} and {resume} can be had. "
+        "With it, --help shows more.",
+    ),
+    click.option(
+        "--metric",
+        metavar="PATH:KEY",
+        help="What the command is judged by: '{out}/metrics.json:fid', or a .csv file and its column. Minimised, "
+        "unless :max stands behind it.",
+    ),
+    click.option(
+        "--steps", type=click.IntRange(min=1), help=f"Generator updates of a training. [default: {settings.STEPS}]"
+    ),
+    click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Worker processes; else one a core. 0 trains in this process, for a debugger, and keeps no --timeout.",
+    ),
+    click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
+    click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
+    click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),
+]
+TRAIN_OPTIONS = together(_COMMON)
 RUN_OPTIONS = together(
     [
-        click.option("--runner", default=settings.RUNNER, help="Benchmark: a name, a .py file, or an entry point."),
-        click.option(
-            "--command",
-            metavar="TEXT",
-            help="Train by this command instead: 'python train.py --loss {loss_file} --seed {seed} --steps {steps} "
-            "--out {out}'. It runs without a shell; {loss_file} and {out} are needed, {name} and {resume} can be had. "
-            "With it, --help shows more.",
-        ),
-        click.option(
-            "--metric",
-            metavar="PATH:KEY",
-            help="What the command is judged by: '{out}/metrics.json:fid', or a .csv file and its column. Minimised, "
-            "unless :max stands behind it.",
-        ),
-        click.option(
-            "--steps", type=click.IntRange(min=1), help=f"Generator updates of a training. [default: {settings.STEPS}]"
-        ),
-        click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
-        click.option("--workers", type=click.IntRange(min=1), help="Worker processes; else one a core."),
-        click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
+        *_COMMON,
         click.option(
             "--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 2h. A resume: from now on."
         ),
-        click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
-        click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),
         click.option("--resume", metavar="RUN", help="Go on with a run: its folder, or a prefix under ./runs."),
     ]
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossgen import settings
-from lossgen.cli.flags import DATA_OPTIONS, RUN_OPTIONS, SETTINGS, RunnerCommand, given_by
+from lossgen.cli.flags import DATA_OPTIONS, RUN_OPTIONS, SETTINGS, TRAIN_OPTIONS, RunnerCommand, given_by
 
 if TYPE_CHECKING:
     from lossgen.api.asked import Kind
@@ -29,7 +29,27 @@ if TYPE_CHECKING:
 @click.option("--audit", type=click.IntRange(min=0), help="Rejected losses to train all the same. [default: 8 or less]")
 @click.option("--cache", is_flag=True, help="Use, and keep, outcomes of searches across runs (see README).")
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=settings.SEEDS, help="Seeds that each candidate is trained on."
+    "--objective",
+    type=click.Choice(["quality", "robust", "stability"]),
+    default=settings.OBJECTIVE,
+    help="What makes a loss fit: how well it trains at one setting, over several pairs of learning rates, or on seeds "
+    "out of luck.",
+)
+@click.option(
+    "--grid",
+    metavar="PAIRS",
+    help="Of robust: learning rates, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=settings.SEEDS,
+    help="Seeds that each candidate is trained on, of robust with each pair; of stability 4 where it is not given.",
+)
+@click.option(
+    "--rungs",
+    metavar="STEPSxREPLICATES,...",
+    help="Race: train all up to the first, half at most of them to the next, and so on: 500x1,1000x2,2000x4.",
 )
 @click.option(
     "--verify-seeds",
@@ -77,6 +97,11 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
 )
+@click.option(
+    "--rates",
+    metavar="NAME=PAIR,...",
+    help="Learning rates of these losses, as an earlier --tune has chosen them: BCE=1e-3:1e-3,LSGAN=3e-3:1e-3.",
+)
 @click.option("--trust", is_flag=True, help="Run .py files whose code is not what lossgen would write.")
 @click.pass_context
 def compare(ctx: click.Context, /, **flags: Any) -> None:
@@ -117,6 +142,49 @@ def calibrate(ctx: click.Context, /, **flags: Any) -> None:
     search, foretells the order of the losses at the last one.
     """
     _train(ctx, "calibrate", flags)
+
+
+@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.argument("losses", nargs=-1, metavar="LOSS...")
+@TRAIN_OPTIONS
+@DATA_OPTIONS
+@click.option("--ladder", is_flag=True, help="Climb all rungs, not only the first two.")
+@click.option("--every", is_flag=True, help="Try the rungs above one that no loss has passed, too.")
+@click.option("--verify-on", multiple=True, metavar="DATA", help="Other data, for the last rung.")
+@click.option(
+    "--plateau", type=click.IntRange(min=1), help="Steps where training longer gains little. [default: 4 x --steps]"
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=2), default=settings.VERIFY_SEEDS, help="Seeds of each loss on each rung."
+)
+@click.option(
+    "--grid",
+    metavar="PAIRS",
+    help="Learning rates to tune over, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+)
+@click.option(
+    "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
+)
+@click.option("--extractor-weights", metavar="FILE", help="Weights of the Inception network, to judge once more by.")
+@click.option("--trust", is_flag=True, help="Run .py files whose code is not what lossgen would write.")
+@click.pass_context
+def verify(ctx: click.Context, /, **flags: Any) -> None:
+    """See how far losses climb: better than tuned baselines on fresh seeds, at the plateau, by another judge, ...
+
+    The rungs: fresh seeds; baselines tuned on the same grid of learning rates, a one-sidedly smoothed BCE among them;
+    and with --ladder long trainings; another extractor, KID and coverage; a generator of twice the width, with and
+    without normalisation; other data. The headline names the highest rung that a loss has passed. The same command with
+    the same --out goes on where it was stopped.
+    """
+    from lossgen.api.ladder import verify as climb
+    from lossgen.evolution.events import Stopped
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        climb(**given)
+    except (KeyboardInterrupt, Stopped):
+        click.echo("Stopped. What was trained is kept; the same command with the same --out goes on.", err=True)
+        ctx.exit(130)
 
 
 def _train(ctx: click.Context, kind: "Kind", flags: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison, Contestant, compare, summarise_outcomes
-from lossgen.evolution.conditions import NONE, regularised
+from lossgen.evolution.conditions import NONE, pair_text, rates, regularised
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.session import Session
@@ -48,11 +48,14 @@ def contestants_of(config: RunConfig) -> list[Contestant]:
     found = []
     for source in config.losses:
         entry = Entry.of(read_emitted(source, "run.toml"), source)
+        pair = (config.rates or {}).get(entry.loss.name)
+        condition, chosen = (rates(pair), pair_text(pair)) if pair else ({}, "")
         for text in config.regularisers or []:
             needs = "" if text == NONE else text
-            found.append(Contestant(entry.under(regularised(text, config.options)), "loss", needs=needs))
+            under = entry.under(regularised(text, config.options) | condition)
+            found.append(Contestant(under, "loss", needs=needs, rates=chosen))
         if config.regularisers is None:
-            found.append(Contestant(entry, "loss"))
+            found.append(Contestant(entry.under(condition) if condition else entry, "loss", rates=chosen))
     return found
 
 

@@ -95,19 +95,40 @@ def parse_grid(text: str) -> list[tuple[float, float]]:
     """
     pairs: list[tuple[float, float]] = []
     for part in text.split(","):
-        try:
-            generator, discriminator = (float(rate) for rate in part.split(":"))
-        except ValueError:
-            generator = discriminator = math.nan
-        if not (0 < generator < math.inf and 0 < discriminator < math.inf):
-            raise InputError(
-                f"--grid {text!r}: {part.strip()!r} is no pair of learning rates, generator:discriminator, for example "
-                "1e-3:1e-3,3e-3:1e-3"
-            )
-        if (generator, discriminator) in pairs:
+        pair = _pair_of(part, f"--grid {text!r}")
+        if pair in pairs:
             raise InputError(f"--grid {text!r}: {part.strip()} is given twice; give each pair once")
-        pairs.append((generator, discriminator))
+        pairs.append(pair)
     return pairs
+
+
+def _pair_of(text: str, where: str) -> tuple[float, float]:
+    try:
+        generator, discriminator = (float(rate) for rate in text.split(":"))
+    except ValueError:
+        generator = discriminator = math.nan
+    if not (0 < generator < math.inf and 0 < discriminator < math.inf):
+        raise InputError(
+            f"{where}: {text.strip()!r} is no pair of learning rates, generator:discriminator, for example "
+            "1e-3:1e-3,3e-3:1e-3"
+        )
+    return generator, discriminator
+
+
+def parse_rates(text: str) -> dict[str, tuple[float, float]]:
+    """Read `BCE=1e-3:1e-3,LSGAN=3e-3:1e-3`: a pair of learning rates by the name of a loss.
+
+    Raises:
+        InputError: it is something else, or names a loss twice.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for part in text.split(","):
+        name, equals, pair = part.strip().partition("=")
+        if not (name and equals) or name in found:
+            why = "is named twice" if name in found else "does not say of which loss"
+            raise InputError(f"--rates {text!r}: {part.strip()!r} {why}; for example BCE=1e-3:1e-3,LSGAN=3e-3:1e-3")
+        found[name] = _pair_of(pair, f"--rates {text!r}")
+    return found
 
 
 def check_grid(grid: Sequence[Sequence[float]], options: "type[BaseModel]", runner: str, flag: str = "--tune") -> None:

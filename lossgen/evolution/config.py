@@ -37,10 +37,16 @@ class RunConfig(BaseModel):
     trainings and their steps, verification included, and the search's proposals. `select` and `vary` name functions
     that were given from Python; the command line cannot go on with a run that has them.
 
+    Of a search, `objective` says what becomes of the outcomes of a loss; `grid` are the pairs of learning rates that
+    `robust` trains each with, `seeds` times; `rungs` are steps and replicates of a race, the last of them `steps` and
+    all replicates, and None where all are trained the whole way.
+
     Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
     it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
-    none is tuned. Of a calibration, `budgets` are the steps at which its trainings are looked at, ascending, the last
-    of them `steps`, and `grid` the pairs that each loss is trained with.
+    none is tuned; `rates` are pairs that were chosen before, by a loss's name.
+
+    Of a calibration, `budgets` are the steps at which its trainings are looked at, ascending, the last of them `steps`,
+    and `grid` the pairs that each loss is trained with.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,7 +61,9 @@ class RunConfig(BaseModel):
     population: int = Field(settings.POPULATION, ge=1)
     generations: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
+    objective: Literal["quality", "robust", "stability"] = settings.OBJECTIVE
     seeds: int = Field(settings.SEEDS, ge=1)
+    rungs: list[tuple[int, int]] | None = None
     verify_seeds: int = Field(settings.VERIFY_SEEDS, ge=2)
     polish: int | None = Field(None, ge=0)
     audit: int | None = Field(None, ge=0)
@@ -72,9 +80,17 @@ class RunConfig(BaseModel):
     regularisers: list[str] | None = None
     grid: list[tuple[float, float]] | None = None
     tune_seeds: int | None = Field(None, ge=1)
+    rates: dict[str, tuple[float, float]] | None = None
     budgets: list[int] | None = None
     time_limit: float | None = Field(None, gt=0)
     timeout: float | None = Field(None, gt=0)
+
+    @property
+    def replicates(self) -> int:
+        """Trainings of a loss that is searched the whole way."""
+        if self.rungs:
+            return self.rungs[-1][1]
+        return self.seeds * (len(self.grid or [""]) if self.objective == "robust" else 1)
 
     @property
     def rows(self) -> int:

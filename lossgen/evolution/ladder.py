@@ -1,0 +1,198 @@
+"""The ladder of verification: what a loss has to stand, one rung after the other, before it may be called better.
+
+Each rung is a comparison, or several, of named losses with baselines that were not chosen by its seeds. A loss passes
+where it beats the best of the baselines in all of them, by a Mann–Whitney test with Holm's correction for the number of
+losses that are verified.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.verdict import SIGNIFICANT, to_rank
+from lossgen.stats import cliffs_delta, holm, mann_whitney, ratio_interval, smallest_p, summarise
+
+RUNGS: Mapping[str, tuple[str, str]] = {
+    "search": ("its search", "is the best of its search"),
+    "fresh": ("fresh seeds", "is better than every baseline on fresh seeds"),
+    "tuned": ("tuned baselines", "is better than baselines that are tuned on the same grid"),
+    "plateau": ("long trainings", "is better than tuned baselines where training longer gains little"),
+    "judge": ("another judge", "is better by an extractor that no choice was made with, by KID and by coverage, too"),
+    "wide": ("twice the width", "is better with a generator of twice the width, too, with and without normalisation"),
+    "data": ("other data", "is better on other data, too"),
+}
+"""By name, lowest first: what a rung is called, and what a loss that has passed it may be said to be."""
+BASELINES = ("bce", "lsgan", "hinge", "ganetic")
+TARGETS = (0.9, 0.8, 0.7)
+"""Targets for real images among which that of a one-sidedly smoothed BCE is tuned, each a baseline of its own."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A loss beside the best baseline of one comparison.
+
+    Attributes:
+        loss, baseline: names; the baseline with the best mean.
+        mean, against: of the metric; None where all trainings failed.
+        ratio: of the means, with its 95 % bootstrap interval; None where the metric may be zero or negative.
+        delta: Cliff's delta; 1 where each of the loss's trainings is better than each of the baseline's.
+        p: two-sided Mann–Whitney p-value, Holm-corrected for the losses that are verified.
+        smallest_p: the smallest that so many seeds and losses can reach.
+        failed: trainings of the loss that failed.
+        finding: "better", "worse" or "no significant difference".
+    """
+
+    loss: str
+    baseline: str
+    mean: float | None
+    against: float | None
+    ratio: tuple[float, float, float] | None
+    delta: float
+    p: float
+    smallest_p: float
+    failed: int
+    finding: str
+
+    def sentence(self, metric: str) -> str:
+        """The finding in words."""
+        if self.mean is None:
+            return f"{self.loss} failed on all seeds."
+        than = {"better": "is better than", "worse": "is worse than"}.get(self.finding, "is not shown to differ from")
+        against = "which failed" if self.against is None else f"{metric} {self.mean:.4g} against {self.against:.4g}"
+        ratio = f", ratio {self.ratio[0]:.2f} ({self.ratio[1]:.2f} – {self.ratio[2]:.2f})" if self.ratio else ""
+        how = f"{against}{ratio}, delta {self.delta:+.2f}, p = {self.p:.3g}"
+        failed = f"; {self.failed} of its trainings failed" if self.failed else ""
+        return f"{self.loss} {than} {self.baseline}: {how}{failed}."
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One comparison of a rung.
+
+    Attributes:
+        what: what it is of, within its rung: "KID[random]", "normalisation batch"; "" where the rung has one.
+        comparison: of the losses, whose part is "champion", and the baselines.
+        found: by loss.
+    """
+
+    what: str
+    comparison: Comparison
+    found: Mapping[str, Beside]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rung that was tried, or why it was not.
+
+    Attributes:
+        rung: of RUNGS.
+        detail: which data, steps or extractor.
+        trials: its comparisons; none where it was not tried.
+        why_not: why it could not be tried; "" where it was.
+    """
+
+    rung: str
+    detail: str
+    trials: Sequence[Trial]
+    why_not: str = ""
+
+    @property
+    def passed(self) -> list[str]:
+        """Losses that are better in all of its comparisons."""
+        if not self.trials:
+            return []
+        return [loss for loss in self.trials[0].found if all(t.found[loss].finding == "better" for t in self.trials)]
+
+    def as_json(self) -> dict[str, Any]:
+        trials = [
+            {
+                "what": trial.what, "metric": trial.comparison.metric,
+                "found": [
+                    {**vars(beside), "ratio": list(beside.ratio) if beside.ratio else None}
+                    for beside in trial.found.values()
+                ],
+                "results": [r.as_json(trial.comparison.metric, None) for r in trial.comparison.results],
+            }
+            for trial in self.trials
+        ]  # fmt: skip
+        return {
+            "rung": self.rung, "claim": RUNGS[self.rung][1], "detail": self.detail, "passed": self.passed,
+            "why_not": self.why_not, "trials": trials,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """How far losses have climbed.
+
+    Attributes:
+        losses: names of those that were verified.
+        steps: the rungs, lowest first, as far as was climbed.
+    """
+
+    losses: Sequence[str]
+    steps: Sequence[Step]
+
+    def highest(self, loss: str) -> str | None:
+        """The highest rung up to which a loss has passed all that could be tried; None where it fell at the first."""
+        passed = None
+        for step in self.steps:
+            if step.why_not:
+                continue
+            if loss not in step.passed:
+                return passed
+            passed = step.rung
+        return passed
+
+    def headline(self, loss: str) -> str:
+        """What may be said of a loss, and where it fell."""
+        highest = self.highest(loss)
+        tried = [step for step in self.steps if not step.why_not]
+        fell = next((step for step in tried if loss not in step.passed), None)
+        said = f"{loss} {RUNGS[highest][1]}" if highest else f"{loss} is not shown to be better than the baselines"
+        if fell is None:
+            return f"{said}: the highest rung that was tried." if highest else f"{said}."
+        return f"{said}; the rung that it does not pass: {RUNGS[fell.rung][0]}."
+
+
+def beside_baselines(comparison: Comparison, losses: Sequence[str], what: str = "") -> Trial:
+    """Test each of the named losses against the best baseline of a comparison of both."""
+    parts = [replace(r, part="champion" if r.name in losses else "baseline") for r in comparison.results]
+    comparison = replace(comparison, results=parts)
+    best, champions = comparison.best("baseline"), comparison.of("champion")
+    if best is None:  # no baseline trained: there is nothing to be better than
+        best = comparison.of("baseline")[0]
+    theirs = to_rank(best, comparison.direction)
+    raw = [mann_whitney(to_rank(champion, comparison.direction), theirs) for champion in champions]
+    corrected = holm(raw)
+    found = {
+        champion.name: _beside(champion, best, comparison, p, len(champions))
+        for champion, p in zip(champions, corrected, strict=True)
+    }
+    return Trial(what, comparison, found)
+
+
+def under_metric(comparison: Comparison, metric: str, direction: str) -> Comparison:
+    """The comparison by another metric that its trainings have."""
+    results = []
+    for result in comparison.results:
+        values = [outcome.metrics[metric] for outcome in result.outcomes if outcome.status == "ok"]
+        summary = summarise(values, direction == "min") if values else None
+        results.append(replace(result, values=values, summary=summary))
+    return replace(comparison, metric=metric, direction=direction, results=results)  # type: ignore[arg-type]
+
+
+def _beside(champion: Result, best: Result, comparison: Comparison, p: float, count: int) -> Beside:
+    ours, theirs = (to_rank(result, comparison.direction) for result in (champion, best))
+    mean, against = (result.summary.mean if result.summary else None for result in (champion, best))
+    positive = all(result.values and min(result.values) > 0 for result in (champion, best))
+    ratio = None
+    if positive and mean is not None and against is not None:
+        ratio = (mean / against, *ratio_interval(champion.values, best.values))
+    delta = cliffs_delta(ours, theirs)
+    finding = "no significant difference"
+    if p < SIGNIFICANT and delta:
+        finding = "better" if delta > 0 else "worse"
+    floor = min(1.0, count * smallest_p(len(ours), len(theirs)))
+    return Beside(champion.name, best.name, mean, against, ratio, delta, p, floor, champion.failed, finding)

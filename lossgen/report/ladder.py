@@ -1,0 +1,96 @@
+"""The ladder of verification in words and tables: for a terminal, as Markdown, as JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lossgen.evolution.ladder import RUNGS, Ladder, Step
+from lossgen.files import without_nan, write_text
+from lossgen.report.comparison import ordered, title_of
+
+JSON, MARKDOWN = "ladder.json", "ladder.md"
+
+
+def ladder_lines(ladder: Ladder, folder: Path) -> list[str]:
+    """What `lossgen verify` ends with."""
+    lines = [""]
+    for step in ladder.steps:
+        lines += step_lines(step)
+    lines += ["", *(ladder.headline(loss) for loss in ladder.losses)]
+    return [*lines, f"{folder / MARKDOWN} has the tables; each rung's folder is a run that `lossgen show` knows."]
+
+
+def step_lines(step: Step) -> list[str]:
+    """A rung, and how each loss stands on it."""
+    title = f"Rung {step.rung}, {RUNGS[step.rung][0]}" + f" ({step.detail})" * bool(step.detail)
+    if step.why_not:
+        return [f"{title}: not tried, {step.why_not}."]
+    lines = [f"{title}:"]
+    for trial in step.trials:
+        where = f"{trial.what}: " if trial.what else ""
+        lines += [f"  {where}{beside.sentence(trial.comparison.metric)}" for beside in trial.found.values()]
+        floor = max(beside.smallest_p for beside in trial.found.values())
+        if floor >= 0.05:
+            lines.append(f"  With so few seeds no difference could have been shown (smallest p {floor:.2g}).")
+    return lines
+
+
+def write_ladder(ladder: Ladder, folder: Path) -> None:
+    """Write ladder.json and ladder.md."""
+    content = {
+        "schema": 1,
+        "losses": [
+            {"name": loss, "highest": ladder.highest(loss), "headline": ladder.headline(loss)} for loss in ladder.losses
+        ],
+        "steps": [step.as_json() for step in ladder.steps],
+    }
+    write_text(folder / JSON, json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n")
+    write_text(folder / MARKDOWN, ladder_markdown(ladder))
+
+
+def ladder_markdown(ladder: Ladder) -> str:
+    """Headlines, a table of who passed what, and a table a comparison."""
+    lines = ["# Verification", "", *(f"- {ladder.headline(loss)}" for loss in ladder.losses), ""]
+    lines += _table(
+        ["rung", *ladder.losses],
+        [[RUNGS[step.rung][0], *(_mark(step, loss) for loss in ladder.losses)] for step in ladder.steps],
+    )
+    for step in ladder.steps:
+        lines += ["", f"## {RUNGS[step.rung][0].capitalize()}", ""]
+        lines += [f"{step.detail}." if step.detail else f"Not tried: {step.why_not}."]
+        for trial in step.trials:
+            comparison = trial.comparison
+            lines += ["", f"**{trial.what or title_of(comparison)}**", ""]
+            rows = []
+            for result in ordered(comparison):
+                s = result.summary
+                cells = [f"{value:.4g}" for value in (s.best, s.worst, s.mean, s.std, s.median)] if s else ["–"] * 5
+                interval = f"{s.low:.4g} – {s.high:.4g}" if s and s.n > 2 else "–"
+                bootstrap = f"{s.bootstrap[0]:.4g} – {s.bootstrap[1]:.4g}" if s and s.bootstrap else "–"
+                failed = f"{len(result.values)}" + f", {result.failed} failed" * bool(result.failed)
+                name = f"**{result.name}**" if result.part == "champion" else result.name
+                rows.append([name, *cells, interval, bootstrap, failed, result.rates or "–"])
+            head = ["loss", "best", "worst", "mean", "std", "median", "95 % Student", "95 % BCa", "seeds", "rates G:D"]
+            lines += _table(head, rows)
+            lines += ["", *(f"- {beside.sentence(comparison.metric)}" for beside in trial.found.values())]
+    lines += [
+        "",
+        "Each loss beside the best baseline: ratio of the means with its 95 % bootstrap interval; Cliff's delta, 1 "
+        "where all its trainings are better; two-sided Mann–Whitney p, with Holm's correction for the losses that are "
+        "verified.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _mark(step: Step, loss: str) -> str:
+    if step.why_not:
+        return "not tried"
+    return "passed" if loss in step.passed else "not passed"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + " --- |" * len(head),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
