@@ -1,64 +1,155 @@
-"""Does the way of selecting and varying pay? Searches for a hidden loss, which costs no training.
+"""Does racing pay, and does evolution? Searches on a pool of trained losses, and searches that train.
 
-    python benchmarks/search.py [--seeds 5] [--jobs 2] [--out benchmarks/results/search.json]
+    python benchmarks/search.py [--searches 12] [--replays 400] [--jobs 2] [--out benchmarks/results/search.json]
 
-The fitness of a candidate is how far its score-gradients are from those of a hidden target: the root mean square of
-the difference over the screen's grid, discriminator's and generator's curves each divided by their largest value, as
-in the fingerprint. Targets are four losses of the zoo and four random ones of the space `ganetic`, which is searched.
-Every method gets as many evaluations as the default run has trainings, the same seeds and the same targets; rejected
-and duplicate candidates cost nothing, as in a run. With noise, each evaluation is multiplied by a log-normal factor,
-as the luck of a training's seed would, and what counts is the true distance of the candidate that looks best.
+**The pool** (`pool.json`, written by `pool.py`): losses trained on the digits at every rung with four pairs of learning
+rates. A replay draws losses in random order and selects as a search does; what counts is the verified quality of what
+comes first, which is its mean over the pairs on fresh seeds, and the steps until then. All ways see the same orders.
+Steps to the quality that training every loss the whole way has after 96 losses are given as a part of what that takes.
 
-A gradient distance is not a GAN: the landscape of Fréchet distances may reward other methods. About 4 minutes on 2
-cores.
+**The ring**: real searches of equal steps on the runner `ring`, by evolution, by random draws from the screened space,
+which is the null model of any search, and by a plain (mu + lambda) genetic algorithm, each with racing and without. The
+champion is verified on seeds of its own.
+
+About 50 minutes on 2 cores.
 """
 
-import dataclasses
 import json
 import math
-from collections.abc import Callable
-from functools import partial
-from itertools import product
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import joblib
 import numpy as np
 
-from lossgen.codegen.load import load_argument
-from lossgen.evolution import admission
-from lossgen.evolution.candidate import Candidate
-from lossgen.evolution.engine import Engine
+from lossgen.evolution.batch import Job, Keep
+from lossgen.evolution.conditions import condition_text, rates
+from lossgen.evolution.config import RunConfig
+from lossgen.evolution.discover import resolve, session_of
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.planner import POLISH
-from lossgen.evolution.polish import Polish
-from lossgen.evolution.run import versions
-from lossgen.evolution.selection import Objectives, Select, pareto_ranks, select
-from lossgen.evolution.space import CONST, Derivation, Space
-from lossgen.evolution.space_reader import find_space
-from lossgen.evolution.variation import (
-    FACTOR,
-    MUTATIONS,
-    Vary,
-    distribution_of,
-    parts,
-    random_individual,
-    replaced,
-    vary,
-)
-from lossgen.kernel.screen import Curves, screen
-from lossgen.language.loss import Loss
-from lossgen.language.lower import NotFiniteError, lower_loss
-from lossgen.settings import GENERATIONS, POPULATION
+from lossgen.evolution.events import Listener
+from lossgen.evolution.objective import Objective
+from lossgen.evolution.racing import Race, Rung
+from lossgen.evolution.run import create_run, versions
+from lossgen.evolution.search import Search, engine_of
+from lossgen.evolution.selection import Objectives, Select, select
+from lossgen.evolution.space import Derivation, Space
+from lossgen.evolution.variation import Vary, random_individual, vary
+from lossgen.language.parser import parse_loss
+from lossgen.runner import Outcome
 
-SPACE = "ganetic"
-EVALUATIONS = POPULATION * GENERATIONS + POLISH
-NOISE = 0.2
-FLOOR = 1e-3
-"""A distance below the fingerprint's resolution counts as this: the target is found."""
-ZOO = ("lsgan", "hinge", "ganetic", "ngl")
-RANDOM_TARGETS = 4
-REFERENCE = "NSGA-II"
+POOL = Path(__file__).with_name("results") / "pool.json"
+GENERATION = 16
+DRAWN = 96
+"""Losses that a default search trains; the reference trains as many the whole way."""
+RING_RUNGS = ((100, 1), (200, 2), (400, 4))
+RING_GRID = [(1e-3, 2e-3), (3e-3, 3e-3), (3e-3, 1e-3), (5e-4, 1e-3)]
+RING_STEPS = 48 * 400
+RING_SEEDS = 4
+
+
+class Pool:
+    """Losses with their outcomes, as a `racing.Trainer`."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        pairs = tuple(condition_text(rates(pair)) for pair in content["pairs"])
+        self.objective = Objective("robust", content["metric"], "min", True, pairs)
+        self.rungs = [int(steps) for steps in content["rungs"]]
+        self.entries: list[Entry] = []
+        self._values: dict[str, dict[int, list[float | None]]] = {}
+        for row in content["losses"]:
+            loss = parse_loss(row["loss"])
+            entry = Entry(loss, "", loss.digest())
+            self.entries.append(entry)
+            self._values[entry.digest] = {int(steps): values for steps, values in row["values"].items()}
+
+    def train(self, jobs: Sequence[Job], steps: int, keep: Keep) -> dict[tuple[str, int], Outcome]:
+        """What a training came to; of a loss that was trained no further, what it had come to there."""
+        return {job.key: self._outcome(job.entry.digest, job.replicate, steps) for job in jobs}
+
+    def forget(self, jobs: Sequence[Job], steps: int) -> None:
+        """There is nothing to forget."""
+
+    def verified(self, entry: Entry) -> float:
+        """Geometric mean over the pairs on fresh seeds at the last rung; infinite where there are none."""
+        values = self._values[entry.digest][self.rungs[-1]][len(self.objective.conditions) :]
+        if not values or None in values:
+            return math.inf
+        return math.exp(np.mean(np.log(np.asarray(values, float))))
+
+    def _outcome(self, digest: str, replicate: int, steps: int) -> Outcome:
+        known = self._values[digest]
+        at = steps if known[steps] else max(s for s in known if s < steps and known[s])
+        value = known[at][replicate]
+        if value is None:
+            return Outcome("diverged", reason="in the pool")
+        return Outcome("ok", {self.objective.metric: value})
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to choose among losses: rungs of steps and replicates."""
+
+    rungs: tuple[tuple[int, int], ...]
+
+
+def ways(pool: Pool) -> dict[str, Way]:
+    """The whole way for all, which is the reference; races; and trainings of one seed under one pair."""
+    first, middle, top = pool.rungs
+    return {
+        "all the whole way": Way(((top, 4),)),
+        f"race {first}x1, {middle}x2, {top}x4": Way(((first, 1), (middle, 2), (top, 4))),
+        f"race {first}x4, {middle}x4, {top}x4": Way(((first, 4), (middle, 4), (top, 4))),
+        f"race {first}x2, {top}x4": Way(((first, 2), (top, 4))),
+        f"race {middle}x1, {top}x4": Way(((middle, 1), (top, 4))),
+        f"all, {top}x1": Way(((top, 1),)),
+        f"all, {middle}x4": Way(((middle, 4),)),
+        f"all, {first}x4": Way(((first, 4),)),
+    }
+
+
+def replay(pool: Pool, way: Way, seed: int, generations: int) -> list[tuple[int, float]]:
+    """After each generation of one search, the steps that it has taken and the verified quality of its best loss."""
+    order = np.random.default_rng((seed, 1)).permutation(len(pool.entries))
+    race = Race([Rung(*rung) for rung in way.rungs], pool.objective, seed)
+    best: tuple[int, float, float] = (99, math.inf, math.inf)
+    found = []
+    for generation in range(generations):
+        chosen = [pool.entries[i] for i in order[generation * GENERATION : (generation + 1) * GENERATION]]
+        for entry, raced in zip(chosen, race.run(generation, chosen, pool), strict=True):
+            fitness = pool.objective.fitness(raced.values or ())
+            best = min(best, (raced.short, fitness, pool.verified(entry)))
+        found.append((race.spent, best[2]))
+    return found
+
+
+def replays(pool: Pool, count: int) -> list[dict[str, Any]]:
+    """A row a way: its verified quality after so many losses, and the part of the reference's steps that it takes to be
+    as good."""
+    generations = len(pool.entries) // GENERATION
+    curves = {
+        name: np.array([replay(pool, way, seed, generations) for seed in range(count)])
+        for name, way in ways(pool).items()
+    }
+    at = DRAWN // GENERATION - 1
+    reference = next(iter(curves.values()))
+    goal, steps = float(np.median(reference[:, at, 1])), float(reference[:, at, 0].mean())
+    rows = []
+    for name, curve in curves.items():
+        medians, spent = np.median(curve[:, :, 1], axis=0), curve[:, :, 0].mean(0)
+        reached = np.flatnonzero(medians <= goal * 1.02)
+        part = float(spent[reached[0]] / steps) if len(reached) else None
+        quartiles = np.percentile(curve[:, at, 1], [25, 75])
+        rows.append({
+            "way": name, "steps": float(spent[at]), "verified": float(medians[at]), "quartiles": quartiles.tolist(),
+            "part": part, "losses": int(GENERATION * (reached[0] + 1)) if len(reached) else None,
+            "at_the_end": float(medians[-1]), "curve": [spent.tolist(), medians.tolist()],
+        })  # fmt: skip
+    return rows
 
 
 def by_fitness(objectives: Objectives, count: int) -> list[int]:
@@ -66,168 +157,106 @@ def by_fitness(objectives: Objectives, count: int) -> list[int]:
     return [int(i) for i in np.argsort(objectives[:, 0], kind="stable")][:count]
 
 
-def by_rank_and_fitness(objectives: Objectives, count: int) -> list[int]:
-    """Pareto rank over fitness and size, within a rank the fittest: no crowding."""
-    ranks = pareto_ranks(objectives[:, [0, 2]])
-    return sorted(range(len(objectives)), key=lambda i: (ranks[i], objectives[i, 0], i))[:count]
-
-
-def among_the_fitter_half(objectives: Objectives, count: int) -> list[int]:
-    """NSGA-II among rows at least as fit as the median; the others come after, by fitness."""
-    fitness = objectives[:, 0]
-    fit = fitness <= np.median(fitness)
-    first, rest = np.flatnonzero(fit), np.flatnonzero(~fit)
-    chosen = [int(first[i]) for i in select(objectives[first], count)]
-    return [*chosen, *(int(i) for i in rest[np.argsort(fitness[rest], kind="stable")])][:count]
-
-
 def anew(space: Space, a: Derivation, b: Derivation, rng: np.random.Generator) -> tuple[Derivation, str]:
-    """Random search: no child of anyone."""
+    """No child of anyone."""
     return random_individual(space, rng), "fresh"
 
 
-def scale_constant(space: Space, a: Derivation, rng: np.random.Generator) -> Derivation:
-    """Constant mutation by log-normal factors alone."""
-    constants = [(path, node) for path, node in parts(a) if node.alias == CONST]
-    if not constants:
-        return a
-    path, node = constants[int(rng.integers(len(constants)))]
-    drawn = distribution_of(space, node)
-    value = drawn.sample(rng) if drawn.name == "choice" else drawn.nearest(node.value * rng.lognormal(0.0, FACTOR))
-    return replaced(a, path, dataclasses.replace(node, value=value))
+METHODS: Mapping[str, tuple[Select, Vary]] = {
+    "evolution (NSGA-II)": (select, vary), "(mu + lambda)": (by_fitness, vary), "random draws": (select, anew),
+}  # fmt: skip
 
 
-FACTORS_ALONE = partial(
-    vary, mutations=[(name, scale_constant if name == "constant" else how, rate) for name, how, rate in MUTATIONS]
-)
+def search_ring(method: str, racing: bool, seed: int) -> dict[str, Any]:
+    """One search on the ring, and the verified quality of its best loss: SW[ring], mean over pairs and fresh seeds."""
+    rungs = RING_RUNGS if racing else RING_RUNGS[-1:]
+    config = RunConfig(
+        kind="evolve", runner="ring", objective="robust", grid=RING_GRID, rungs=list(rungs), steps=rungs[-1][0],
+        seed=seed, max_steps=RING_STEPS, polish=0, audit=0, population=GENERATION,
+    )  # fmt: skip
+    chosen, varied = METHODS[method]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        create_run(Path(name) / "run", resolve(config)) as run,
+        session_of(run, 0, Listener()) as session,
+    ):
+        engine = engine_of(session, chosen, varied)
+        plan = session.plan(Entry.of(parse_loss("loss L(y_pred) = y_pred")), 0)
+        search = Search(session, engine, plan)
+        search.run()
+        best = engine.ranking()[0].entry
+        pairs = len(search.objective.conditions)
+        jobs = [Job(search.race.under(best, r), r) for r in range(RING_SEEDS * pairs)]
+        fresh = session.train_jobs("verify", jobs, rungs[-1][0])
+        values = search.objective.values(list(fresh.values()))
+    return {
+        "method": method, "racing": racing, "seed": seed, "steps": search.race.spent, "losses": len(engine.trained),
+        "verified": search.objective.shown(search.objective.fitness(values)), "loss": str(best.loss),
+    }  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """A way to search: who survives, how children are made, and the evaluations that a polish gets of them all."""
-
-    select: Select = select
-    vary: Vary = vary
-    polish: int = 0
+def ring(searches: int, jobs: int) -> list[dict[str, Any]]:
+    """All searches on the ring."""
+    run: Callable[..., Any] = joblib.delayed(search_ring)
+    work = [(m, racing, seed) for seed in range(searches) for m in METHODS for racing in (True, False)]
+    return list(joblib.Parallel(n_jobs=jobs)(run(*each) for each in work))
 
 
-METHODS = {
-    REFERENCE: Method(),
-    "NSGA-II among the fitter half": Method(among_the_fitter_half),
-    "rank, then fitness": Method(by_rank_and_fitness),
-    "fitness alone": Method(by_fitness),
-    "random search": Method(vary=anew),
-    "NSGA-II, constants by factors alone": Method(vary=FACTORS_ALONE),
-    f"NSGA-II, the last {POLISH} for a polish": Method(polish=POLISH),
-}
-
-
-def shape(curves: Curves) -> np.ndarray:
-    """Score-gradients (387,) without their scales."""
-    both, generator = curves.gradient[:2], curves.gradient[2]
-    return np.concatenate([both.ravel() / np.abs(both).max(), generator / np.abs(generator).max()])
-
-
-def curves_of(losses: list[Loss]) -> list[np.ndarray]:
-    return [shape(screening.curves) for screening in screen([lower_loss(loss) for loss in losses])]
-
-
-def targets() -> dict[str, np.ndarray]:
-    """Hidden losses: of the zoo, and random ones that pass the screen."""
-    losses = {name: load_argument(name).loss for name in ZOO}
-    space, rng = find_space(SPACE), np.random.default_rng(20021)
-    while len(losses) < len(ZOO) + RANDOM_TARGETS:
-        loss = random_individual(space, rng).loss(f"random_{len(losses) - len(ZOO) + 1}")
-        try:
-            if 12 <= loss.size <= 30 and screen([lower_loss(loss)])[0].rejection is None:
-                losses[loss.name] = loss
-        except NotFiniteError:
-            continue
-    return dict(zip(losses, curves_of(list(losses.values())), strict=True))
-
-
-def search(method: Method, target: np.ndarray, seed: int, noise: float) -> tuple[float, int]:
-    """One search: the true distance of the candidate that looks best at its end, and its size."""
-    admission.Entry = _Unwritten  # type: ignore[attr-defined, misc]  # nothing is trained: no module is written
-    engine = Engine(SPACE, POPULATION, seed, select=method.select, vary=method.vary, check=_all_sound)
-    true: dict[str, float] = {}
-    luck = np.random.default_rng((seed, 1))
-
-    def evaluate(candidates: list[Candidate]) -> None:
-        found = curves_of([candidate.loss for candidate in candidates])
-        distances = [math.sqrt(np.mean((curve - target) ** 2)) for curve in found]
-        true.update({candidate.digest: value for candidate, value in zip(candidates, distances, strict=True)})
-        engine.tell(candidates, [value * luck.lognormal(0.0, noise) for value in distances])
-
-    while len(true) < EVALUATIONS - method.polish:
-        evaluate(engine.ask(min(POPULATION, EVALUATIONS - method.polish - len(true))))
-    if method.polish:
-        best = engine.ranking()[0]
-        polish = Polish(engine.space, best.derivation, np.random.default_rng((seed, 2)), method.polish)
-        while not polish.done:
-            offered = engine.offer(polish.ask(), "polish", best.entry.digest)
-            evaluate([each for each in offered if isinstance(each, Candidate)])
-            fitness = {individual.entry.digest: individual.fitness for individual in engine.trained}
-            polish.tell([fitness[each.digest] if isinstance(each, Candidate) else each for each in offered])
-    best = engine.ranking()[0]
-    return max(true[best.entry.digest], FLOOR), best.entry.loss.size
-
-
-class _Unwritten(Entry):
-    @classmethod
-    def of(cls, loss: Loss, source: str | None = None) -> Entry:
-        return Entry(loss, "", loss.digest())
-
-
-def _all_sound(entries: object) -> dict[str, str]:
-    return {entry.digest: "" for entry in entries}  # type: ignore[attr-defined]
-
-
-def compared(found: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """Geometric mean of the ratios to the reference, pair by pair, and the two-sided p of Wilcoxon's test."""
+def compared(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a method: its median, and a Wilcoxon test, pair by pair of seeds, against random draws without racing."""
     from scipy.stats import wilcoxon
 
-    logs = np.log(found) - np.log(reference)
-    return math.exp(logs.mean()), float(wilcoxon(logs).pvalue) if np.any(logs != 0.0) else 1.0
+    def of(method: str, racing: bool) -> np.ndarray:
+        return np.array([row["verified"] for row in rows if (row["method"], row["racing"]) == (method, racing)])
+
+    null = np.log(of("random draws", False))
+    found = []
+    for method in METHODS:
+        for racing in (True, False):
+            logs = np.log(of(method, racing))
+            same = not np.any(logs != null)
+            found.append({
+                "method": method, "racing": racing, "median": float(np.median(np.exp(logs))),
+                "ratio": float(np.exp((logs - null).mean())), "p": 1.0 if same else float(wilcoxon(logs, null).pvalue),
+                "losses": float(np.mean([r["losses"] for r in rows if (r["method"], r["racing"]) == (method, racing)])),
+            })  # fmt: skip
+    return found
 
 
 @click.command()
-@click.option("--seeds", default=5, help="Searches a target, each with its own seed.")
-@click.option("--first", default=0, help="The first seed; another for a second look at what a first one suggests.")
-@click.option("--method", "names", multiple=True, type=click.Choice(list(METHODS)), help="Beside NSGA-II; repeatable.")
+@click.option("--searches", default=12, help="On the ring, of each method.")
+@click.option("--replays", "count", default=400, help="On the pool, of each way.")
 @click.option("--jobs", default=2, help="Processes.")
-@click.option("--noise", "noises", multiple=True, type=float, default=(0.0, NOISE), help="Standard deviation.")
+@click.option("--part", type=click.Choice(["both", "pool", "ring"]), default="both")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/results/search.json"))
-def main(seeds: int, first: int, names: tuple[str, ...], jobs: int, noises: tuple[float, ...], out: Path) -> None:
-    """Search for every target by every method and print how close each came."""
-    hidden = targets()
-    methods = [name for name in METHODS if not names or name in (REFERENCE, *names)]
-    pairs = [(name, seed) for seed, name in product(range(seeds), hidden)]
-    rows = []
-    for noise in noises:
-        work = [(name, pair) for pair in pairs for name in methods]
-        run: Callable[..., tuple[float, int]] = joblib.delayed(search)
-        found = joblib.Parallel(n_jobs=jobs)(
-            run(METHODS[name], hidden[target], first + 100 * list(hidden).index(target) + seed, noise)
-            for name, (target, seed) in work
-        )
-        results = {name: [r for (n, _), r in zip(work, found, strict=True) if n == name] for name in methods}
-        reference = np.array([distance for distance, _ in results[REFERENCE]])
-        print(f"noise {noise:g}; {len(pairs)} searches of {EVALUATIONS} evaluations a method")
-        print(f"{'method':<42}{'median distance':>16}{'ratio':>8}{'p':>9}{'median size':>13}")
-        for name, result in results.items():
-            distances, sizes = np.array([d for d, _ in result]), np.array([s for _, s in result])
-            ratio, p = compared(distances, reference)
-            by_target = {t: float(np.median(distances[[t == u for u, _ in pairs]])) for t in hidden}
-            rows.append(
-                {"method": name, "noise": noise, "median": float(np.median(distances)), "ratio": ratio, "p": p,
-                 "median_size": float(np.median(sizes)), "by_target": by_target}
-            )  # fmt: skip
-            print(f"{name:<42}{np.median(distances):>16.4f}{ratio:>8.3f}{p:>9.2g}{np.median(sizes):>13.1f}")
+def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
+    """Replay, search, print and keep what came out."""
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if part != "both" and out.exists() else {}
+    result |= {"schema": 1, "versions": versions()}
+    if part in ("both", "pool"):
+        pool = Pool(json.loads(POOL.read_text(encoding="utf-8")))
+        result["pool"] = rows = replays(pool, count)
+        print(f"pool: {len(pool.entries)} losses, {count} replays; after {DRAWN} losses, and steps to the first row's:")
+        print(f"{'way':<34}{'steps':>10}{'verified':>10}{'quartiles':>16}{'part of the steps':>19}{'losses':>8}")
+        for row in rows:
+            low, high = row["quartiles"]
+            as_good = f"{row['part']:.2f}" if row["part"] is not None else "never"
+            print(
+                f"{row['way']:<34}{row['steps']:>10.0f}{row['verified']:>10.2f}{low:>8.1f} –{high:>6.1f}{as_good:>19}"
+                f"{row['losses'] or '':>8}"
+            )
+    if part in ("both", "ring"):
+        result["ring"] = found = ring(searches, jobs)
+        result["ring_methods"] = methods = compared(found)
+        print(f"ring: {searches} searches of {RING_STEPS} steps of each; verified SW[ring], over random draws' of all:")
+        print(f"{'method':<24}{'racing':>8}{'losses':>8}{'median':>9}{'ratio':>8}{'p':>8}")
+        for row in methods:
+            said = "yes" if row["racing"] else "no"
+            print(
+                f"{row['method']:<24}{said:>8}{row['losses']:>8.0f}{row['median']:>9.4f}{row['ratio']:>8.2f}{row['p']:>8.2g}"
+            )
     out.parent.mkdir(parents=True, exist_ok=True)
-    result = {"schema": 1, "evaluations": EVALUATIONS, "population": POPULATION, "searches": len(pairs), "rows": rows}
-    out.write_text(json.dumps({**result, "versions": versions()}, indent=2) + "\n", encoding="utf-8")
-    print(f"ratio: geometric mean of the distances over those of {REFERENCE}; below 1 is better. p: Wilcoxon, paired")
+    out.write_text(json.dumps(result) + "\n", encoding="utf-8")
     print(f"wrote {out}")
 
 

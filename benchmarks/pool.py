@@ -1,0 +1,136 @@
+"""A pool of losses that were trained once at every rung, for replays of races: writes benchmarks/results/pool.json.
+
+    python benchmarks/pool.py [--losses 300] [--workers 2] [--run runs/pool] [--out benchmarks/results/pool.json]
+
+The losses are those that a search without racing asks for: a generation of random ones, then five that are bred from
+the best. Each is trained on the digits with the four pairs of learning rates of `--objective robust`, one seed a pair,
+and looked at on every rung; beside them, with fresh seeds, for a verified quality. Losses whose distance at the middle
+rung is more than `CUT` times the best one's are trained no further: these could never win.
+
+Hours of computing; a run that was stopped goes on.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lossgen.codegen.load import load_argument
+from lossgen.evolution.batch import Job, Keep
+from lossgen.evolution.conditions import GRID, condition_of
+from lossgen.evolution.config import BASELINES, RunConfig
+from lossgen.evolution.discover import resolve, session_of
+from lossgen.evolution.entry import Entry
+from lossgen.evolution.events import Listener
+from lossgen.evolution.objective import Objective, objective_for
+from lossgen.evolution.run import create_run, open_run, versions
+from lossgen.evolution.search import engine_of
+from lossgen.evolution.session import Session
+from lossgen.language.printer import print_loss
+from lossgen.report.live import PlainView, console_for
+from lossgen.runner import Outcome
+
+RUNGS = (250, 500, 1000)
+GENERATION = 50
+CUT = 6.0
+PAIRS = len(GRID)
+"""Replicates 0 to 3 are those of a search, one a pair; 4 to 7 are the fresh ones."""
+
+
+class Trained:
+    """The trainings of entries, from rung to rung."""
+
+    def __init__(self, session: Session, objective: Objective) -> None:
+        self.session = session
+        self.objective = objective
+
+    def train(self, entries: list[Entry], steps: int, replicates: range, after: int, keep: Keep) -> None:
+        """Train these replicates of every entry."""
+        self.session.train_jobs(
+            "search", [Job(self._under(e, r), r, after) for r in replicates for e in entries], steps, keep
+        )
+
+    def outcomes(self, entry: Entry, steps: int) -> list[Outcome | None]:
+        """By replicate; None for what was not trained."""
+        from lossgen.evolution.archive import OutcomeKey
+
+        archive = self.session.run.archive
+        return [
+            archive.outcome(OutcomeKey("search", entry.digest, r, steps, self.objective.condition(r)))
+            for r in range(2 * PAIRS)
+        ]
+
+    def values(self, entry: Entry, steps: int) -> list[float]:
+        """Of the search's replicates, to be minimised."""
+        found = [outcome for outcome in self.outcomes(entry, steps)[:PAIRS] if outcome is not None]
+        return self.objective.values(found)
+
+    def _under(self, entry: Entry, replicate: int) -> Entry:
+        return entry.under(condition_of(self.objective.condition(replicate)))
+
+
+def train_generation(trained: Trained, entries: list[Entry], best: float) -> tuple[list[list[float]], list[int], float]:
+    """Values of each at its last rung, how many rungs it fell short, and the best fitness of the middle rung so far."""
+    first, middle, top = RUNGS
+    fitness = trained.objective.fitness
+    trained.train(entries, first, range(PAIRS), 0, "state")
+    trained.train(entries, middle, range(PAIRS), first, "state")
+    reached = [fitness(trained.values(entry, middle)) for entry in entries]
+    best = min([best, *reached])
+    good = [entry for entry, value in zip(entries, reached, strict=True) if value <= best + math.log(CUT)]
+    trained.train(good, top, range(PAIRS), middle, "nothing")
+    trained.train(good, top, range(PAIRS, 2 * PAIRS), 0, "nothing")
+    values = [trained.values(entry, top if entry in good else middle) for entry in entries]
+    return values, [int(entry not in good) for entry in entries], best
+
+
+def row(trained: Trained, entry: Entry, **more: Any) -> dict[str, Any]:
+    """A loss of the pool: its distances by rung and replicate, None where a training failed."""
+    values = {}
+    for steps in RUNGS:
+        outcomes = [outcome for outcome in trained.outcomes(entry, steps) if outcome is not None]
+        metric = trained.objective.metric
+        values[str(steps)] = [float(f"{o.metrics[metric]:.4g}") if o.status == "ok" else None for o in outcomes]
+    return {"loss": print_loss(entry.loss), **more, "values": values}
+
+
+@click.command()
+@click.option("--losses", default=300, help="How many.")
+@click.option("--workers", default=2, help="Worker processes.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), default=Path("runs/pool"), help="Run folder.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/results/pool.json"))
+def main(losses: int, workers: int, folder: Path, out: Path) -> None:
+    """Train the pool, or go on with it, and write it down."""
+    config = RunConfig(
+        kind="evolve", objective="robust", grid=list(GRID), steps=RUNGS[-1], population=GENERATION, max_trainings=10**6
+    )
+    opened = open_run(folder) if (folder / "run.toml").exists() else create_run(folder, resolve(config))
+    listener: Listener = PlainView(console_for())
+    with opened as run, session_of(run, workers, listener) as session:
+        objective = objective_for(run.config, session.objective, session.direction, session.ready.positive)
+        trained, engine, best = Trained(session, objective), engine_of(session), math.inf
+        rows: list[dict[str, Any]] = []
+        while len(rows) < losses:
+            candidates = engine.ask(min(GENERATION, losses - len(rows)))
+            entries = [candidate.entry for candidate in candidates]
+            values, short, best = train_generation(trained, entries, best)
+            engine.tell(candidates, values, short=short)
+            rows += [row(trained, c.entry, generation=c.generation, origin=c.origin) for c in candidates]
+        baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
+        train_generation(trained, baselines, math.inf)
+        known = [row(trained, entry) for entry in baselines]
+        protocol = run.archive.meta("protocol")
+    result = {
+        "schema": 1, "rungs": RUNGS, "pairs": [list(pair) for pair in GRID], "cut": CUT, "metric": objective.metric,
+        "baselines": known, "losses": rows, "setting": protocol["setting"], "versions": versions(),
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lines = json.dumps(result).replace('{"loss"', '\n{"loss"')
+    out.write_text(lines + "\n", encoding="utf-8")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()
