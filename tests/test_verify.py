@@ -1,0 +1,142 @@
+"""lossgen verify: the whole ladder, on a runner that trains nothing, and one rung of it on real models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import lossgen
+from lossgen.cli import cli
+from lossgen.errors import InputError
+from lossgen.evolution.ladder import RUNGS, Ladder
+
+CLIMBING = Path(__file__).with_name("climbing_runner.py")
+GOOD = "loss Good(y_real, y_pred) = square(y_pred - y_real)"
+SMALL: dict[str, Any] = {
+    "runner": CLIMBING, "steps": 10, "seeds": 4, "tune_seeds": 1, "grid": [(3e-3, 3e-3), (1e-3, 1e-3)], "workers": 0,
+    "quiet": True,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def climbed(**more: Any) -> Ladder:
+    return lossgen.verify(GOOD, ladder=True, verify_on=["other"], **{**SMALL, "out": "ladder", **more})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ladder, Path]:
+    path = tmp_path_factory.mktemp("whole")
+    return climbed(out=path / "ladder", marks=str(path / "marks")), path
+
+
+def test_a_good_loss_climbs_to_the_top_and_all_is_written_down(whole: tuple[Ladder, Path]) -> None:
+    ladder, path = whole
+    assert [step.rung for step in ladder.steps] == ["fresh", "tuned", "plateau", "judge", "wide", "data"]
+    assert ladder.steps[3].why_not == "the runner keeps no models that could be judged again"
+    assert ladder.headline("Good") == f"Good {RUNGS['data'][1]}: the highest rung that was tried."
+    kept = json.loads((path / "ladder/ladder.json").read_text())
+    assert kept["losses"] == [{"name": "Good", "highest": "data", "headline": ladder.headline("Good")}]
+    markdown = (path / "ladder/ladder.md").read_text()
+    assert ladder.headline("Good") in markdown and "## Twice the width" in markdown
+    folders = {found.parent.name for found in (path / "ladder").glob("*/run.toml")}
+    assert folders == {"fresh", "tuned", "plateau", "wide-none", "wide-batch", "data-other"}
+
+
+def test_a_rung_has_its_steps_width_and_data(whole: tuple[Ladder, Path]) -> None:
+    marks = (whole[1] / "marks").read_text().splitlines()
+    lines = {line.partition(" ")[2] for line in marks if line.startswith("Good")}
+    assert {"10 16 none digits", "40 16 none digits", "10 32 none digits", "10 32 batch digits"} <= lines
+    assert "10 16 none other" in lines
+    names = {line.partition(" ")[0] for line in marks}
+    assert names == {"Good", "BCE", "LSGAN", "Hinge", "GANetic", "BCESmooth90", "BCESmooth80", "BCESmooth70"}
+
+
+def test_rungs_share_no_seeds(whole: tuple[Ladder, Path]) -> None:
+    seeds = [lossgen.open_run(found.parent).config.seed for found in (whole[1] / "ladder").glob("*/run.toml")]
+    assert len(set(seeds)) == len(seeds) == 6
+
+
+def test_rates_are_those_that_were_tuned(whole: tuple[Ladder, Path]) -> None:
+    for rung in ("plateau", "wide-none"):
+        comparison = lossgen.open_run(whole[1] / "ladder" / rung).comparison
+        assert comparison is not None
+        assert {result.rates for result in comparison.results} == {"0.003:0.003"}
+
+
+@pytest.mark.parametrize(
+    ("falls", "highest", "last"), [("tuned", "fresh", "tuned"), ("batch", "plateau", "wide"), ("data", "wide", "data")]
+)
+def test_it_falls_where_it_is_no_better_and_nothing_above_is_tried(falls: str, highest: str | None, last: str) -> None:
+    ladder = climbed(falls=falls)
+    assert ladder.highest("Good") == highest
+    assert ladder.steps[-1].rung == last
+
+
+def test_every_rung_is_tried_where_that_is_asked_for() -> None:
+    ladder = climbed(falls="fresh", every=True)
+    assert len(ladder.steps) == 6 and ladder.highest("Good") is None
+
+
+def test_without_ladder_two_rungs_are_climbed_and_again_trains_nothing(folder: Path) -> None:
+    marks = folder / "marks"
+    first = lossgen.verify(GOOD, out="ladder", marks=str(marks), **SMALL)
+    assert [step.rung for step in first.steps] == ["fresh", "tuned"]
+    count = len(marks.read_text().splitlines())
+    again = lossgen.verify(GOOD, out="ladder", marks=str(marks), **SMALL)
+    assert len(marks.read_text().splitlines()) == count
+    assert [step.as_json() for step in again.steps] == [step.as_json() for step in first.steps]
+
+
+def test_several_losses_are_corrected_for_and_a_baseline_is_no_baseline_of_itself() -> None:
+    other = "loss GoodToo(y_real, y_pred) = abs(y_pred - y_real)"
+    ladder = lossgen.verify([GOOD, other, "ganetic"], out="ladder", **{**SMALL, "seeds": 6})
+    (trial,) = ladder.steps[0].trials
+    assert set(trial.found) == {"Good", "GoodToo", "GANetic"}
+    assert trial.found["GANetic"].baseline != "GANetic"
+    assert trial.found["Good"].p == pytest.approx(3 * 2 / 924)
+    assert ladder.highest("GANetic") is None and ladder.highest("GoodToo") == "tuned"
+
+
+def test_few_seeds_can_show_nothing_and_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    ladder = lossgen.verify(GOOD, out="ladder", **{**SMALL, "seeds": 2, "quiet": False})
+    said = capsys.readouterr().out
+    assert "With so few seeds no difference could have been shown" in said
+    assert said.rstrip().splitlines()[-2] == ladder.headline("Good")
+
+
+def test_the_command_does_the_same() -> None:
+    words = [
+        "verify", GOOD, "--runner", str(CLIMBING), "--steps", "10", "--seeds", "4", "--tune-seeds", "1", "--grid",
+        "3e-3:3e-3,1e-3:1e-3", "--workers", "0", "--out", "ladder", "--falls", "tuned",
+    ]  # fmt: skip
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert f"Good {RUNGS['fresh'][1]}; the rung that it does not pass: tuned baselines." in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"seeds": 5, "out": "begun"}, ""),
+        ({"losses": []}, "verify: give at least one LOSS"),
+        ({"losses": ["bce", "bce"]}, "verify: bce is given twice"),
+        ({"grid": "1:2:3"}, "--grid '1:2:3'"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(more: dict[str, Any], says: str) -> None:
+    arguments = {**SMALL, "out": "refused", **more}
+    losses = arguments.pop("losses", [GOOD])
+    if not says:
+        lossgen.verify(losses, **arguments)
+        arguments |= {"steps": 20}
+        says = "--out begun/fresh: holds a comparison under another setting (--steps was 10, not 20)"
+    with pytest.raises(InputError) as refused:
+        lossgen.verify(losses, **arguments)
+    assert says in str(refused.value) and "\n" not in str(refused.value)
