@@ -36,7 +36,7 @@ class Panel:
         losses, pairs, budgets: names, texts of pairs of learning rates ("" where the runner has none), steps.
         fitness: (losses, pairs, seeds, budgets); infinite where a training failed.
         held_out: the same against images that no choice is made on, where the runner has such; else the fitness.
-        seconds: (budgets,) of a training from its start, on average.
+        seconds: (budgets,) of a training from its start, median.
         logarithmic: whether they are logarithms.
         common: which pair is the one that all losses share: the runner's own where it is in the grid, else the first.
         others: more metrics at the last budget by name, mean over pairs and seeds, (losses,); nan where one failed.
@@ -209,7 +209,8 @@ def panel_of(
     logarithmic = all(bool((array > 0).all()) for array in (fitness, held_out)) and direction == "min"
     if logarithmic:
         fitness, held_out = np.log(fitness), np.log(held_out)
-    seconds = np.reshape([outcome.seconds for outcome in table], shape).cumsum(-1).mean((0, 1, 2))
+    # The median: a training that a machine has slept through, or shared with others, says nothing of its price.
+    seconds = np.median(np.reshape([outcome.seconds for outcome in table], shape), axis=(0, 1, 2)).cumsum()
     last = np.reshape(np.asarray(table, object), shape)[..., -1]
     names = sorted({name for outcome in last.flat for name in outcome.metrics} - {metric})
     others = {
