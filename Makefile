@@ -53,7 +53,9 @@ bench: install
 	$(BIN)/python benchmarks/simplify.py
 	$(BIN)/python benchmarks/codegen.py
 	$(BIN)/python benchmarks/fingerprint.py
+	$(BIN)/python benchmarks/hidden_loss.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/false_discovery.py
 	$(BIN)/python benchmarks/intervals.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/training.py

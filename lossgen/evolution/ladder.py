@@ -156,6 +156,19 @@ class Ladder:
         return f"{said}; the rung that it does not pass: {RUNGS[fell.rung][0]}."
 
 
+def highest_of_search(finding: str) -> str:
+    """The rung that the champion of a search has come to, by the finding of its verification."""
+    return "fresh" if finding == "better" else "search"
+
+
+def headline_of_search(champion: str, finding: str) -> str:
+    """What may be said of the champion of a search, and which rung is next."""
+    highest = highest_of_search(finding)
+    following = "the next rung is" if highest == "fresh" else "the rung that it does not pass is"
+    rung = list(RUNGS)[list(RUNGS).index(highest) + 1]
+    return f"{champion} {RUNGS[highest][1]}; {following}: {RUNGS[rung][0]}."
+
+
 def beside_baselines(comparison: Comparison, losses: Sequence[str], what: str = "") -> Trial:
     """Test each of the named losses against the best baseline of a comparison of both."""
     parts = [replace(r, part="champion" if r.name in losses else "baseline") for r in comparison.results]

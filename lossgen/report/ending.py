@@ -55,9 +55,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     if discovery.file:
         file = shlex.quote(str(discovery.file))
         yield Text(f"  lossgen inspect {file} --plot champion.png")
-        yield Text(
-            f"  lossgen compare {file} bce lsgan hinge ganetic --seeds 10 {same_setting(run, discovery.plan.steps)}"
-        )
+        yield Text(f"  lossgen verify {file} --ladder {same_setting(run, discovery.plan.steps)}")
     yield Text(f"  lossgen show {shlex.quote(str(run.path))}")
     if discovery.comparison.interim:
         yield Text(f"  lossgen evolve --resume {shlex.quote(str(run.path))}")

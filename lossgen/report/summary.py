@@ -6,6 +6,7 @@ from typing import Any
 
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
+from lossgen.evolution.ladder import highest_of_search
 from lossgen.evolution.run import Run
 from lossgen.evolution.verdict import standing
 from lossgen.files import without_nan, write_text
@@ -29,6 +30,7 @@ def write_discovery(run: Run, discovery: Discovery) -> list[Path]:
         "baselines": [result.as_json(metric, None) for result in comparison.of("baseline")],
         "runners_up": [result.as_json(metric, None) for result in comparison.of("runner-up")],
         "verdict": run.archive.meta("result")["verdict"],
+        "highest_rung": highest_of_search(discovery.verdict.finding) if discovery.verdict else None,
         "interim": comparison.interim,
         "waterfall": run.archive.waterfall(),
         "reproducible": run.archive.meta("reproducible", True),

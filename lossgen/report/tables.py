@@ -14,6 +14,7 @@ from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.calibrating import STAGE
 from lossgen.evolution.compare import needs_text, recommended_applied
 from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_text, pair_text
+from lossgen.evolution.ladder import headline_of_search
 from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import CONFIG, Run, open_run
 from lossgen.evolution.searched import objective_of as objective_of_search
@@ -35,7 +36,7 @@ def verdict_lines(verdict: Verdict | None, found: int) -> list[str]:
     """The finding in words, and what it does not say."""
     if verdict is None:
         return ["Nothing found trained well enough to be verified: no loss of this search beats the baselines."]
-    lines = [verdict.sentence]
+    lines = [verdict.sentence, headline_of_search(verdict.champion, verdict.finding)]
     if verdict.finding != "better":
         lines.append("Nothing found in this run is shown to beat the baselines.")
     if verdict.smallest_p is not None and verdict.smallest_p >= SIGNIFICANT:
