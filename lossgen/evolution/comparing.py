@@ -1,15 +1,19 @@
 """The command compare: which losses are asked for, their trainings, and what a run keeps of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.errors import InputError
-from lossgen.evolution.archive import Archive
+from lossgen.evolution.archive import Archive, found_name
 from lossgen.evolution.compare import Comparison, Contestant, compare, summarise_outcomes
 from lossgen.evolution.conditions import NONE, pair_text, rates, regularised
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
+from lossgen.evolution.run import CONFIG, open_run
+from lossgen.evolution.searched import searched
 from lossgen.evolution.session import Session
 from lossgen.evolution.tuning import tune
 from lossgen.evolution.verdict import Verdict
@@ -17,6 +21,8 @@ from lossgen.evolution.widening import take_up
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.lower import lower_loss
+from lossgen.language.parser import parse_loss
+from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
 
 
@@ -75,12 +81,14 @@ def finish(session: Session, comparison: Comparison, verdict: Verdict | None) ->
 
 
 def loss_sources(arguments: Sequence[str], trust: bool, command: str = "compare") -> list[str]:
-    """Emitted modules of the LOSS arguments of a command; `zoo` means what comes with lossgen, without aliases.
+    """Emitted modules of the LOSS arguments of a command.
+
+    `zoo` means what comes with lossgen, without aliases, and RUN:N the N best losses that a search has found.
 
     Raises:
         InputError: no loss, one that cannot be read, or two of one name or of one kind.
     """
-    names = [name for text in arguments for name in (_zoo() if text == "zoo" else [text])]
+    names = [name for text in arguments for name in (_zoo() if text == "zoo" else _best(text) or [text])]
     if not names:
         raise InputError(f"{command}: give at least one LOSS, for example: lossgen {command} bce lsgan hinge ganetic")
     found = [load_argument(name, trust) for name in names]
@@ -93,6 +101,27 @@ def loss_sources(arguments: Sequence[str], trust: bool, command: str = "compare"
             if one.name == other.name:
                 raise InputError(f"{command}: two losses are called {one.name}; rename one in its .loss file")
     return [one.source for one in found]
+
+
+def _best(argument: str) -> list[str]:
+    """Texts of the best losses of a search, by its fitness; none where the argument is of another kind.
+
+    Raises:
+        InputError: it names a run that has not found so many.
+    """
+    run, _, count = argument.rpartition(":")
+    if not (count.isdecimal() and len(count) < 6 and (Path(run) / CONFIG).is_file()):
+        return []
+    with open_run(run, locked=False) as opened:
+        known = searched(opened.archive)
+        whole = {digest: found for digest, found in known.items() if found.whole and math.isfinite(found.fitness)}
+        rows = {row.digest: row for row in opened.archive.candidates() if row.fate == "trained" and row.digest in whole}
+    ranking = sorted(rows.values(), key=lambda row: (whole[row.digest].fitness, row.size, row.digest))
+    wanted = int(count)
+    if not 0 < wanted <= len(ranking):
+        most = f"has {len(ranking)} losses that trained well; give {run}:{len(ranking)} or fewer"
+        raise InputError(f"loss {argument}: the run {most if ranking else 'has no loss that trained well'}")
+    return [print_loss(parse_loss(row.loss).renamed(found_name(row.digest))) for row in ranking[:wanted]]
 
 
 def _zoo() -> list[str]:

@@ -117,6 +117,18 @@ def test_candidates_say_how_far_they_came(raced: tuple[Run, Path]) -> None:
     assert {(row["steps"], row["trainings"]) for row in rows} == {("20", "1"), ("40", "2"), ("80", "4")}
 
 
+def test_the_best_of_a_search_are_compared_by_its_name(raced: tuple[Run, Path], tmp_path: Path) -> None:
+    run, _ = raced
+    small: dict[str, Any] = {"runner": RACING, "steps": 20, "seeds": 2, "workers": 0, "quiet": True}
+    compared = lossgen.compare(["bce", f"{run.path}:2"], out=tmp_path / "compared", **small).comparison
+    assert compared is not None
+    best = sorted(run.hall_of_fame, key=lambda row: row.value)
+    assert [result.name for result in compared.results][:2] == ["BCE", best[0].name]
+    for count in (0, 999):
+        with pytest.raises(InputError, match=rf"^loss \S+:{count}: the run has \d+ losses that trained well; give "):
+            lossgen.compare([f"{run.path}:{count}"], out=tmp_path / "refused", **small)
+
+
 def test_the_same_comes_of_one_worker_and_of_a_killed_run(raced: tuple[Run, Path], tmp_path: Path) -> None:
     run, _ = raced
     assert compared(evolve(tmp_path, workers=1)) == compared(run)
