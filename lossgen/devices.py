@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+from lossgen.errors import InputError
+
 _OF_A_CPU = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
 """What /proc/cpuinfo says of a CPU that its arithmetic may depend on, on x86 and on ARM."""
 
@@ -31,9 +33,19 @@ def gpus() -> list[str]:
 
 
 def default_workers(device: str) -> int:
-    """Worker processes where none were asked for: one a core, or one a GPU; one for a GPU that is named."""
+    """Worker processes where none were asked for: as LOSSGEN_WORKERS says, else one a core, or one a GPU; one for a GPU
+    that is named.
+
+    Raises:
+        InputError: LOSSGEN_WORKERS is no number.
+    """
     import joblib
 
+    told = os.environ.get("LOSSGEN_WORKERS", "")
+    if told and not (told.isascii() and told.isdecimal()):
+        raise InputError(f"LOSSGEN_WORKERS {told!r}: is no number of worker processes; give one, or unset it")
+    if told:
+        return int(told)
     if device == "cpu":
         return int(joblib.cpu_count())
     return max(1, len(gpus())) if device == "cuda" else 1

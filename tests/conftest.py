@@ -13,5 +13,8 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Most tests of whole runs are none of the workers: a process of its own would import torch anew for each of them.
+os.environ.setdefault("LOSSGEN_WORKERS", "0")
+
 settings.register_profile("lossgen", deadline=None, derandomize=True, database=None)
 settings.load_profile("lossgen")

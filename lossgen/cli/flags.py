@@ -143,7 +143,8 @@ _COMMON = [
     click.option(
         "--workers",
         type=click.IntRange(min=0),
-        help="Worker processes; else one a core. 0 trains in this process, for a debugger, and keeps no --timeout.",
+        help="Worker processes; else LOSSGEN_WORKERS, or one a core. 0 trains in this process, for a debugger, and "
+        "keeps no --timeout.",
     ),
     click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
     click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),

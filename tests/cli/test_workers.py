@@ -36,7 +36,23 @@ def test_there_is_a_worker_a_gpu(
     monkeypatch.setattr(work, "session_of", started)
     monkeypatch.setattr(devices, "gpus", lambda: ["0", "1", "2"])
     monkeypatch.setattr("joblib.cpu_count", lambda: 7)
+    monkeypatch.delenv("LOSSGEN_WORKERS")
     assert call("compare", "hinge", *flags)[2] == f"error: {workers} workers\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "says"), [("3", "3 workers"), ("0", "0 workers"), ("few", "LOSSGEN_WORKERS 'few': is no number of worker")]
+)
+def test_the_environment_says_how_many_there_are(
+    call: Call, monkeypatch: pytest.MonkeyPatch, told: str, says: str
+) -> None:
+    def started(run: Any, count: int, listener: Any) -> NoReturn:
+        raise InputError(f"{count} workers")
+
+    monkeypatch.setattr(work, "session_of", started)
+    monkeypatch.setenv("LOSSGEN_WORKERS", told)
+    code, _, error = call("compare", "hinge")
+    assert code == 2 and error.startswith(f"error: {says}")
 
 
 def test_gpus_are_called_as_the_environment_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:

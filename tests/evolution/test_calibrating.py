@@ -15,7 +15,7 @@ TOY = Path(__file__).parents[1] / "toy_runner.py"
 BUDGETS = [50, 100, 200, 400]
 GRID = [(3e-3, 3e-3), (1e-3, 1e-3)]
 SMALL: dict[str, Any] = {
-    "runner": Budgeted, "budgets": BUDGETS, "grid": GRID, "seeds": 2, "workers": 1, "quiet": True, "marks": "marks",
+    "runner": Budgeted, "budgets": BUDGETS, "grid": GRID, "seeds": 2, "workers": 0, "quiet": True, "marks": "marks",
     "fails": "Hinge", "collapses": "Minimax",
 }  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_another_data_set_is_foretold(whole: tuple[Run, list[str]]) -> None:
 
 def test_a_runner_without_rates_has_one_condition() -> None:
     """And a runner that keeps no states is trained anew to each budget."""
-    run = lossgen.calibrate(LOSSES[:5], budgets="20,40", runner=TOY, seeds=1, workers=1, quiet=True, out="toy")
+    run = lossgen.calibrate(LOSSES[:5], budgets="20,40", runner=TOY, seeds=1, workers=0, quiet=True, out="toy")
     found = run.calibration()
     assert found is not None and found.panel.pairs == [""] and found.own_seeds
     assert {p.objective for p in found.proxies} == {"common"}
@@ -148,11 +148,11 @@ def test_what_cannot_be_calibrated_is_refused_in_one_line(
 
 def test_what_is_beside_it_must_be_a_calibration(whole: tuple[Run, list[str]]) -> None:
     comparison = lossgen.compare(
-        LOSSES[:2], runner=Budgeted, steps=10, seeds=1, workers=1, quiet=True, out="comparison"
+        LOSSES[:2], runner=Budgeted, steps=10, seeds=1, workers=0, quiet=True, out="comparison"
     )
     with pytest.raises(lossgen.InputError, match=r"--beside .*comparison: holds no calibration"):
         whole[0].calibration(beside=[comparison.path])
     losses = [*LOSSES[1:4], "ngl", "bce_smooth"]
-    other = lossgen.calibrate(losses, runner=TOY, budgets="10", seeds=1, workers=1, quiet=True, out="few")
+    other = lossgen.calibrate(losses, runner=TOY, budgets="10", seeds=1, workers=0, quiet=True, out="few")
     with pytest.raises(lossgen.InputError, match=r"--beside .*few: has 3 losses in common"):
         whole[0].calibration(beside=[other.path])

@@ -25,7 +25,7 @@ LOSSES = ["bce", "lsgan", "hinge"]
 COLUMNS = "stage, digest, replicate, steps, name, status, metrics, reason, step, seconds, files, curve"
 """Of an outcome, before there were conditions."""
 GRID = [(1e-3, 1e-3), (3e-3, 1e-3), (1e-3, 3e-4)]
-SMALL: dict[str, Any] = {"runner": Crossed, "steps": 10, "workers": 1, "quiet": True, "marks": "marks"}
+SMALL: dict[str, Any] = {"runner": Crossed, "steps": 10, "workers": 0, "quiet": True, "marks": "marks"}
 TUNED_AND_CROSSED: dict[str, Any] = {**SMALL, "tune": True, "grid": GRID, "fails": "Hinge"}
 
 

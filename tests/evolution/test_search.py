@@ -14,6 +14,7 @@ import pytest
 from torture.harness import Driver
 
 from lossgen.evolution.run import open_run
+from lossgen.files import without_nan
 from lossgen.language.parser import parse_loss
 
 TOY = Path(__file__).parents[1] / "toy_runner.py"
@@ -45,7 +46,8 @@ def search(cwd: Path, out: str, *more: str) -> str:
 
 
 def record(cwd: Path, run: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(lossgen("show", run, "--json", cwd=cwd))
+    with open_run(cwd / run, locked=False) as opened:
+        found: dict[str, Any] = without_nan(opened.record())  # what `lossgen show --json` prints
     return found
 
 
@@ -100,6 +102,15 @@ def test_two_workers_find_what_one_finds(undisturbed: Path, tmp_path: Path) -> N
     assert record(tmp_path, "other-name") == record(undisturbed, "run")
 
 
+def test_so_does_this_process(undisturbed: Path, tmp_path: Path) -> None:
+    search(tmp_path, "run", "--workers", "0", "--pause", "0.1")
+    assert record(tmp_path, "run") == record(undisturbed, "run")
+
+
+def test_the_record_is_what_show_prints(undisturbed: Path) -> None:
+    assert json.loads(lossgen("show", "run", "--json", cwd=undisturbed)) == record(undisturbed, "run")
+
+
 def test_another_seed_finds_something_else(undisturbed: Path, tmp_path: Path) -> None:
     search(tmp_path, "run", "--seed", "1", "--pause", "0.1")
     assert record(tmp_path, "run")["candidates"] != record(undisturbed, "run")["candidates"]
@@ -136,7 +147,8 @@ def test_a_finished_run_resumes_without_training(undisturbed: Path) -> None:
 
 
 def test_a_worker_that_dies_once_costs_nothing(undisturbed: Path, tmp_path: Path) -> None:
-    search(tmp_path, "run", "--misbehave", "die-once", "--marks", str(tmp_path / "marks"), "--pause", "0.1")
+    marks = str(tmp_path / "marks")
+    search(tmp_path, "run", "--misbehave", "die-once", "--marks", marks, "--pause", "0.1", "--workers", "2")
     ours, theirs = record(tmp_path, "run"), record(undisturbed, "run")
     assert ours["outcomes"] == theirs["outcomes"]
 
@@ -149,7 +161,7 @@ def test_a_worker_that_dies_once_costs_nothing(undisturbed: Path, tmp_path: Path
 def test_misbehaviour_is_an_outcome_and_the_search_goes_on(
     tmp_path: Path, misbehaviour: str, status: str, reason: str
 ) -> None:
-    more = ["--population", "1", "--generations", "2", "--verify-seeds", "2", "--timeout", "4"]
+    more = ["--population", "1", "--generations", "2", "--verify-seeds", "2", "--timeout", "4", "--workers", "1"]
     out = search(tmp_path, "run", "--misbehave", misbehaviour, *more)
     found = record(tmp_path, "run")
     assert [o["status"] for o in found["outcomes"] if o["stage"] == "search"] == [status] * 2
@@ -222,7 +234,19 @@ def test_found_files_are_left_as_they_are(undisturbed: Path, tmp_path: Path) -> 
 def test_files_beside_the_user_do_not_shadow_the_library(tmp_path: Path) -> None:
     for name in ("queue.py", "types.py", "sympy.py"):
         (tmp_path / name).write_text("raise RuntimeError('shadowed')\n")
-    command = [sys.executable, "-P", "-m", "lossgen", "evolve", "--runner", str(TOY), "--population", "1"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "lossgen",
+        "evolve",
+        "--runner",
+        str(TOY),
+        "--population",
+        "1",
+        "--workers",
+        "1",
+    ]
     more = ["--generations", "1", "--steps", "1", "--verify-seeds", "2", "--out", "run"]
     done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ def test_a_seed_loss_that_wins_is_not_called_found(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.loss").write_text(f"loss Mine(y_pred, y_real) = {best_of_the_toy()}\n")
-    small = ["--population", "3", "--generations", "1", "--steps", "1", "--verify-seeds", "2", "--workers", "1"]
+    small = ["--population", "3", "--generations", "1", "--steps", "1", "--verify-seeds", "2", "--workers", "0"]
     command = ["lossgen", "evolve", "--runner", TOY, *small, "--seed-loss", "mine.loss", "--out", "run"]
     monkeypatch.setattr(sys, "argv", command)
     main()

@@ -44,9 +44,11 @@ class Driver:
     def __init__(self, cwd: Path, *args: str | Path, through: Sequence[str] = (), **more: Any) -> None:
         self.lines: list[str] = []
         self.began = time.monotonic()
+        environment = {**more.pop("env", os.environ)}
+        environment.pop("LOSSGEN_WORKERS", None)  # what it is to do is about workers
         self.process = subprocess.Popen(
             [*through, sys.executable, "-m", "lossgen", *map(str, args)],
-            cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more,
+            cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, **more,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
