@@ -122,7 +122,7 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
     run.archive.set_meta("versions", began or versions())
     assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
     clock = Clock(run.archive.meta("profile", {}))
-    with Pool(assignment, workers, run.path / "logs") if workers else Here(assignment) as pool:
+    with Pool(assignment, workers, run.path / "logs") if workers else Here(assignment, run.path / "logs") as pool:
         listener.preparing("loading the data and what judges the results")
         with clock.phase("start"):
             ready = pool.start()

@@ -5,33 +5,48 @@ its process is nobody's to end.
 """
 
 import dataclasses
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lossgen.errors import InputError
 from lossgen.evolution.workers.messages import Assignment, Task
-from lossgen.evolution.workers.pool import Ready
-from lossgen.evolution.workers.serving import Server
+from lossgen.evolution.workers.pool import ONE_THREAD, Ready
+from lossgen.evolution.workers.serving import Server, described
 from lossgen.evolution.workers.waiting import Waiting
 from lossgen.runner import Outcome
 
 
 class Here:
-    """Does what a `Pool` of one worker does, but for its timeouts."""
+    """Does what a `Pool` of one worker does, but for its timeouts.
+
+    Args:
+        assignment, logs: as a `Pool` has them.
+    """
 
     count = 1
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, logs: Path) -> None:
         self.assignment = assignment
+        self.logs = logs
         self._server = Server(self._heard)
         self._together = False
         self._tell: Callable[[Mapping[str, Any]], None] = lambda message: None
+        self._raised: Exception | None = None
+        self._before: dict[str, str | None] = {}
+        self._threads = 1
 
     def __enter__(self) -> "Here":
         import torch
 
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as workers have it: sums depend on it
+        own = {**ONE_THREAD, "LOSSGEN_WORKER": "0", "LOSSGEN_LOGS": str(self.logs.resolve())}
+        self._before = {name: os.environ.get(name) for name in own}
+        os.environ.update(own)
         return self
 
     def __exit__(
@@ -40,10 +55,22 @@ class Here:
         import torch
 
         torch.set_num_threads(self._threads)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def start(self) -> Ready:
-        """Prepare the runner; InputError where it refuses."""
-        ready = Ready(**self._server.prepare(dataclasses.asdict(self.assignment)))
+        """Prepare the runner; InputError where it refuses, or breaks."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            said = self._server.prepare(dataclasses.asdict(self.assignment))
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001  a runner is other people's code
+            raise InputError(f"runner {self.assignment.runner}: {described(error)}") from None
+        ready = Ready(**json.loads(json.dumps(said)))  # as it would have come from a worker
         self._together = ready.together
         return ready
 
@@ -68,9 +95,17 @@ class Here:
                 else:
                     on_note(message["text"])
 
-            self._tell = tell
-            for task, outcome in zip(batch, self._server.serve(batch), strict=True):
+            self._tell, self._raised = tell, None
+            outcomes = self._server.serve(batch)
+            if self._raised is not None:
+                raise self._raised
+            for task, outcome in zip(batch, outcomes, strict=True):
                 on_done(task, outcome)
 
     def _heard(self, message: Mapping[str, Any]) -> None:
-        self._tell(message)
+        """Pass on what happens; what that raises is no fault of the runner's, and ends the run once that is back."""
+        try:
+            if self._raised is None:
+                self._tell(message)
+        except Exception as error:  # noqa: BLE001  it is raised again
+            self._raised = error

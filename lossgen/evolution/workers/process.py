@@ -15,7 +15,7 @@ from typing import Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.workers.messages import outcome_to_json, task_from_json, write
-from lossgen.evolution.workers.serving import Server
+from lossgen.evolution.workers.serving import Server, described
 
 
 def main() -> int:
@@ -43,20 +43,13 @@ def main() -> int:
             write(channel, {"event": "error", "input": True, "message": str(error)})
         except Exception as error:  # noqa: BLE001  the driver must hear of it, whatever it is
             traceback.print_exc()
-            write(channel, {"event": "error", "input": False, "message": _described(error)})
+            write(channel, {"event": "error", "input": False, "message": described(error)})
 
 
 def _listen(inbox: "queue.Queue[dict[str, Any]]") -> None:
     for line in io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"):
         inbox.put(json.loads(line))
     os._exit(0)
-
-
-def _described(error: BaseException) -> str:
-    """An exception in one line, with the place that raised it."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    text = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text} ({place.filename}, line {place.lineno})"
 
 
 if __name__ == "__main__":

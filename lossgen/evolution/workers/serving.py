@@ -187,3 +187,10 @@ def _warm_up() -> None:
 
     known = load_argument("bce")
     verify_module(known.loss, known.source)
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line, with the place that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text} ({place.filename}, line {place.lineno})"
