@@ -26,6 +26,7 @@ When lossgen ends, is killed, or gives the training up (--timeout), the command 
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import math
 import os
@@ -143,6 +144,8 @@ class Command:
     def _train(self, member: Member, budget: Budget) -> Outcome:
         if member.condition:
             raise InputError(f"a command has no setting that could be changed, but got {dict(member.condition)}")
+        if member.state_only and not has(self.words, "resume"):
+            member = dataclasses.replace(member, keep=None)  # nothing could be continued from what it leaves
         scratch = None if member.keep else Path(tempfile.mkdtemp(prefix="lossgen-"))
         folder = (member.keep or scratch or Path()).absolute()
         try:

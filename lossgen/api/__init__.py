@@ -247,9 +247,12 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
     if isinstance(values.get("grid"), Sequence) and not isinstance(values["grid"], str):
         values["grid"] = ",".join(_pair(pair) for pair in values["grid"])
     if isinstance(values.get("rates"), Mapping):
-        values["rates"] = ",".join(f"{name}={_pair(pair)}" for name, pair in values["rates"].items())
+        values["rates"] = ",".join(f"{name}={_pair(pair, 'rates')}" for name, pair in values["rates"].items())
     if isinstance(values.get("rungs"), Sequence) and not isinstance(values["rungs"], str):
-        values["rungs"] = ",".join("x".join(map(str, rung)) for rung in values["rungs"])
+        values["rungs"] = ",".join(_rung(rung) for rung in values["rungs"])
+    for name, example in (("rates", '{"BCE": (1e-3, 1e-3)}'), ("rungs", "[(500, 1), (1000, 2)]")):
+        if not isinstance(values.get(name), str | None):
+            raise InputError(f"{name}: {values[name]!r} is none; give for example {example}")
     if isinstance(values.get("budgets"), Sequence) and not isinstance(values["budgets"], str):
         values["budgets"] = ",".join(map(str, values["budgets"]))
     if values["workers"] is not None and values["workers"] < 0:
@@ -278,10 +281,18 @@ def _listeners(callbacks: object) -> list[Listener]:
     return found
 
 
-def _pair(pair: object) -> str:
+def _rung(rung: object) -> str:
+    """A rung as the command line has it."""
+    if not (isinstance(rung, Sequence) and len(rung) == 2):
+        raise InputError(f"rungs: {rung!r} is no rung; give steps and replicates: [(500, 1), (1000, 2)]")
+    return "x".join(map(str, rung))
+
+
+def _pair(pair: object, name: str = "grid") -> str:
     """A pair of learning rates as the command line has it."""
     if not (isinstance(pair, Sequence) and len(pair) == 2):
-        raise InputError(f"grid: {pair!r} is no pair of learning rates; give a list like [(1e-3, 1e-3), (3e-3, 1e-3)]")
+        example = "[(1e-3, 1e-3), (3e-3, 1e-3)]" if name == "grid" else '{"BCE": (1e-3, 1e-3)}'
+        raise InputError(f"{name}: {pair!r} is no pair of learning rates; give for example {example}")
     return ":".join(map(str, pair))
 
 
@@ -308,7 +319,7 @@ def _runner(kind: Kind, runner: object, options: Collection[str], parameters: Co
     Raises:
         InputError: there is no such runner, or it has other options; or a run would begin wherever its file is loaded.
     """
-    name = _file_of(runner) if isinstance(runner, type) else str(runner)
+    name = file_of(runner) if isinstance(runner, type) else str(runner)
     token = _LOADING.set(True)
     try:
         found = find_runner(name)
@@ -325,7 +336,12 @@ def _runner(kind: Kind, runner: object, options: Collection[str], parameters: Co
     return name
 
 
-def _file_of(runner: type) -> str:
+def file_of(runner: type) -> str:
+    """The file that a runner's class is defined in.
+
+    Raises:
+        InputError: there is none.
+    """
     try:
         file = inspect.getsourcefile(runner)
     except (TypeError, OSError):

@@ -105,7 +105,8 @@ def _search(asked: Asked, given: Mapping[str, Any], warn: Callable[[str], None])
         warn(f"--objective robust: the runner {runner.name} has no learning rates to vary; its one setting is searched")
         found["objective"] = kind = "quality"
     if flags["grid"] is not None and kind != "robust":
-        raise InputError(f"--grid: says which learning rates --objective robust looks at, not {kind}; leave it out")
+        why = f"the runner {runner.name} has none" if flags["objective"] == "robust" else f"and not {kind}"
+        raise InputError(f"--grid: says which learning rates --objective robust looks at, {why}; leave it out")
     if kind == "robust":
         found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
         check_grid(found["grid"], runner.cls.options, runner.name, "--grid")
@@ -120,7 +121,8 @@ def _search(asked: Asked, given: Mapping[str, Any], warn: Callable[[str], None])
             raise InputError(f"--rungs {flags['rungs']}: the last has {last} replicates, of {pairs}; give a multiple")
     if kind == "stability" and "seeds" not in asked.given:
         found["seeds"] = settings.STABILITY_SEEDS
-    if kind == "stability" and (found["rungs"][-1][1] if found["rungs"] else found["seeds"]) < 2:
+    replicates = found["rungs"][-1][1] if found["rungs"] else found["seeds"]
+    if kind == "stability" and isinstance(replicates, int) and replicates < 2:
         raise InputError("--objective stability: the spread over seeds takes two; give --seeds 2 or more")
     return found
 

@@ -1,5 +1,6 @@
 """The trainings of one round: what is known of them, what is to be made, and what has come of it."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ class Batch:
         if session.cache is not None:
             session.cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
-            self._seconds.append(outcome.seconds)
+            steps = self.steps - self._begun[task.key]
+            self._seconds.append(outcome.seconds * (session.plan_steps or steps) / max(steps, 1))
             session.seconds_per_training = sum(self._seconds) / len(self._seconds)
         if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
             session.run.archive.set_meta("reproducible", False)
@@ -160,7 +162,8 @@ class Batch:
     def _cache_key(self, task: Task) -> str:
         config, protocol = self.session.run.config, self.session.ready.protocol
         data = config.data.model_dump(exclude={"root", "download"})
-        return cache_key(task.member, task.steps, config.runner_digest, config.options, protocol, data, config.device)
+        member = replace(task.member, state=None)  # a training that is continued comes to what one at once comes to
+        return cache_key(member, task.steps, config.runner_digest, config.options, protocol, data, config.device)
 
     def _save_forecast(self) -> None:
         """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""
@@ -190,8 +193,15 @@ def forget_files(archive: Archive, key: OutcomeKey, name: str) -> None:
     if outcome is None or not outcome.files:
         return
     archive.add_outcome(key, name, replace(outcome, files={}))
+    remove_files(outcome)
+
+
+def remove_files(outcome: Outcome) -> None:
+    """Delete what a training has kept, and its folder where that is empty then."""
     for path in outcome.files.values():
         if path.is_dir():  # what a command has written
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another training's files are there
+            path.parent.rmdir()

@@ -145,7 +145,8 @@ def check_grid(grid: Sequence[Sequence[float]], options: "type[BaseModel]", runn
         except ValidationError as error:
             for problem in error.errors():
                 if problem["loc"][:1] in [(name,) for name in RATES]:  # others may be missing here
-                    raise InputError(f"--grid {pair_text(pair)}: {problem['loc'][0]}: {problem['msg']}") from None
+                    where = f"{'--rates' if flag == '--rates' else '--grid'} {pair_text(pair)}"
+                    raise InputError(f"{where}: {problem['loc'][0]}: {problem['msg']}") from None
 
 
 def rates(pair: Sequence[float]) -> dict[str, float]:

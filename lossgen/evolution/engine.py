@@ -234,7 +234,8 @@ class Engine:
     def _keep(self, fresh: Sequence[Individual]) -> None:
         """Add what was trained."""
         for individual in fresh:
-            self._fitness[individual.candidate.place] = individual.fitness
+            # What fell short in a race has no fitness to be compared with.
+            self._fitness[individual.candidate.place] = math.inf if individual.short else individual.fitness
         self.trained += fresh
 
     def _selected(self, fresh: Sequence[Individual]) -> list[Individual]:

@@ -17,7 +17,7 @@ RUNGS: Mapping[str, tuple[str, str]] = {
     "search": ("its search", "is the best of its search"),
     "fresh": ("fresh seeds", "is better than every baseline on fresh seeds"),
     "tuned": ("tuned baselines", "is better than baselines that are tuned on the same grid"),
-    "plateau": ("long trainings", "is better than tuned baselines where training longer gains little"),
+    "plateau": ("long trainings", "is better in long trainings, too"),
     "judge": ("another judge", "is better by an extractor that no choice was made with, by KID and by coverage, too"),
     "wide": ("twice the width", "is better with a generator of twice the width, too, with and without normalisation"),
     "data": ("other data", "is better on other data, too"),
@@ -169,21 +169,34 @@ def headline_of_search(champion: str, finding: str) -> str:
     return f"{champion} {RUNGS[highest][1]}; {following}: {RUNGS[rung][0]}."
 
 
-def beside_baselines(comparison: Comparison, losses: Sequence[str], what: str = "") -> Trial:
-    """Test each of the named losses against the best baseline of a comparison of both."""
+def beside_baselines(
+    comparison: Comparison, losses: Sequence[str], baselines: Sequence[str] | None = None, what: str = ""
+) -> Trial:
+    """Test each of the named losses against the best baseline of a comparison.
+
+    Args:
+        baselines: names of those; a loss among them is held against the others. None for all that are no losses.
+    """
     parts = [replace(r, part="champion" if r.name in losses else "baseline") for r in comparison.results]
     comparison = replace(comparison, results=parts)
-    best, champions = comparison.best("baseline"), comparison.of("champion")
-    if best is None:  # no baseline trained: there is nothing to be better than
-        best = comparison.of("baseline")[0]
-    theirs = to_rank(best, comparison.direction)
-    raw = [mann_whitney(to_rank(champion, comparison.direction), theirs) for champion in champions]
-    corrected = holm(raw)
+    champions = comparison.of("champion")
+    known = [r for r in parts if (r.part == "baseline" if baselines is None else r.name in baselines)]
+    against = [_best([r for r in known if r.name != champion.name], comparison) for champion in champions]
+    raw = [
+        mann_whitney(to_rank(champion, comparison.direction), to_rank(best, comparison.direction))
+        for champion, best in zip(champions, against, strict=True)
+    ]
     found = {
         champion.name: _beside(champion, best, comparison, p, len(champions))
-        for champion, p in zip(champions, corrected, strict=True)
+        for champion, best, p in zip(champions, against, holm(raw), strict=True)
     }
     return Trial(what, comparison, found)
+
+
+def _best(baselines: Sequence[Result], comparison: Comparison) -> Result:
+    """The best of some; where none of them trained, the first."""
+    named = replace(comparison, results=[replace(r, part="baseline") for r in baselines])
+    return named.best("baseline") or named.results[0]
 
 
 def under_metric(comparison: Comparison, metric: str, direction: str) -> Comparison:

@@ -57,6 +57,7 @@ def make_plan(
     elapsed: float = 0.0,
     minimise: bool = True,
     notes: Sequence[str] = (),
+    continues: bool = True,
 ) -> Plan:
     """Fit a run into its limits.
 
@@ -64,6 +65,7 @@ def make_plan(
         timing: None where it is not known before the first training.
         verify_trainings: those on fresh seeds, or of a comparison; they come first in any budget.
         elapsed: seconds that are gone.
+        continues: whether trainings of a race go on from rung to rung.
 
     Raises:
         InputError: a limit does not buy verification and one loss more.
@@ -79,7 +81,7 @@ def make_plan(
             said.append(f"the time limit ends it first: all trainings would take about {in_all:.0f} s")
         return Plan(0, 0, 0, verify_trainings, True, steps, price, workers, minimise, said, tune)
 
-    prices = _Prices(config, steps)
+    prices = _Prices(config, steps, continues)
     room = _room(config, steps, verify_trainings, prices)
     asked = generations_asked(config) is not None
     search = math.ceil(prices.generation * (config.generations or GENERATIONS))
@@ -98,7 +100,7 @@ def make_plan(
             search, polish, audit = _divided(config, in_time, prices)
             said.append("the search goes on until the time that verification needs is left")
     if config.rungs:
-        said.append(_race_line(config))
+        said.append(_race_line(config, continues))
     losses = int(search / prices.loss) + polish // prices.whole
     if losses < FEW:
         many = "1 loss" if losses == 1 else f"{losses} losses"
@@ -124,19 +126,21 @@ class _Prices:
         whole: a loss alone, which goes the whole way.
     """
 
-    def __init__(self, config: RunConfig, steps: int) -> None:
+    def __init__(self, config: RunConfig, steps: int, continues: bool) -> None:
         rungs = [Rung(*rung) for rung in config.rungs or [(steps, config.replicates)]]
-        self.generation = race_steps(rungs, config.population) / steps
+        self.generation = race_steps(rungs, config.population, continues) / steps
         self.loss = self.generation / config.population
-        self.whole = math.ceil(race_steps(rungs, 1) / steps)
+        self.whole = math.ceil(race_steps(rungs, 1, continues) / steps)
 
 
-def _race_line(config: RunConfig) -> str:
+def _race_line(config: RunConfig, continues: bool) -> str:
     rungs = [Rung(*rung) for rung in config.rungs or []]
     ways = ", ".join(f"{rung.steps} steps on {rung.replicates}" for rung in rungs)
     whole = config.population * rungs[-1].replicates * rungs[-1].steps
-    part = race_steps(rungs, config.population) / whole
-    return f"losses race ({ways} replicates; half at most go on): {part:.0%} of the steps of training all the whole way"
+    part = race_steps(rungs, config.population, continues) / whole
+    anew = "" if continues else "; the runner keeps no states, so each rung trains anew"
+    line = f"losses race ({ways} replicates; half at most go on): {part:.0%} of the steps of training all the whole way"
+    return line + anew
 
 
 def _in_time(

@@ -49,6 +49,8 @@ class Rung:
 class Foretold:
     """How well a rung foretells the next one, in Spearman's rank correlation with its 95 % bootstrap interval.
 
+    Of the next one, the replicates that are new there count, where there are such: luck that lasts foretells nothing.
+
     Attributes:
         rung, following: the two.
         promoted, control: numbers of losses that went on by their results, and at random; some did by both.
@@ -115,18 +117,20 @@ class Race:
         rungs: the first trains all, the last decides.
         objective: makes values of outcomes.
         seed: of the control groups.
+        continues: whether trainings go on from rung to rung; if not, each rung trains anew.
 
     Attributes:
         spent: steps of all trainings so far, continued ones counted from where they began.
     """
 
-    def __init__(self, rungs: Sequence[Rung], objective: Objective, seed: int) -> None:
+    def __init__(self, rungs: Sequence[Rung], objective: Objective, seed: int, continues: bool = True) -> None:
         self.rungs = list(rungs)
         self.objective = objective
         self.seed = seed
+        self.continues = continues
         self.spent = 0
         self._pairs: dict[tuple[Rung, Rung], _Pairs] = {}
-        self._dropped: dict[Rung, int] = {}  # since which generation
+        self._dropped: dict[Rung, tuple[int, Rung]] = {}  # since which generation, and what it did not foretell
 
     @property
     def top(self) -> Rung:
@@ -135,7 +139,7 @@ class Race:
 
     def cost(self, count: int) -> int:
         """Steps that it takes to race so many losses, at most."""
-        return race_steps(self._active(), count)
+        return race_steps(self._active(), count, self.continues)
 
     def room(self, steps: int, most: int) -> int:
         """How many losses so many steps suffice for; `most` at most."""
@@ -152,8 +156,9 @@ class Race:
         for rung in active:
             last = rung is active[-1]
             jobs = [self._job(entries[i], r, rung, before) for r in range(rung.replicates) for i in going]
-            found = trainer.train(jobs, rung.steps, "nothing" if last else "state")
-            self.spent += sum(rung.steps - before.steps * (job.replicate < before.replicates) for job in jobs)
+            found = trainer.train(jobs, rung.steps, "state" if self.continues and not last else "nothing")
+            known = before.replicates if self.continues or before.steps == rung.steps else 0
+            self.spent += sum(rung.steps - before.steps * (job.replicate < known) for job in jobs)
             scores = {i: self._score(values[i]) for i in going}
             for i in going:
                 outcomes = [found.get(self._job(entries[i], r, rung, before).key) for r in range(rung.replicates)]
@@ -163,7 +168,9 @@ class Race:
             if any(reached[i] != self.rungs.index(rung) for i in going):
                 break  # the time was up
             if before.steps:
-                self._record(before, rung, scores, {i: self._score(values[i]) for i in going}, promoted, control)
+                new = rung.replicates > before.replicates  # what a seed did is not foretold by what the same seed did
+                now = {i: self._score(values[i][before.replicates if new else 0 :]) for i in going}
+                self._record(before, rung, scores, now, promoted, control)
             if not last:
                 promoted, control = self._through(generation, rung, {i: values[i] for i in going})
             stay = set() if last else {entries[i].digest for i in promoted | control}
@@ -186,12 +193,13 @@ class Race:
         for rung, following in sorted(self._pairs, key=lambda two: [self.rungs.index(each) for each in two]):
             pairs = self._pairs[rung, following]
             of_promoted, of_control = _correlation(pairs.promoted), _correlation(pairs.control)
-            counts, dropped = (len(pairs.promoted), len(pairs.control)), self._dropped.get(rung)
+            generation, what = self._dropped.get(rung, (None, None))
+            counts, dropped = (len(pairs.promoted), len(pairs.control)), generation if what == following else None
             found.append(Foretold(rung, following, *counts, of_promoted, of_control, dropped))
         return found
 
     def _job(self, entry: Entry, replicate: int, rung: Rung, before: Rung) -> Job:
-        known = replicate < before.replicates and before.steps < rung.steps
+        known = self.continues and replicate < before.replicates and before.steps < rung.steps
         return Job(self.under(entry, replicate), replicate, before.steps if known else 0)
 
     def _active(self) -> list[Rung]:
@@ -222,7 +230,7 @@ class Race:
         for two in pairwise(active):
             pairs = self._pairs.get(two, _Pairs())
             if len(pairs.control) >= ENOUGH and not _correlation(pairs.control)[0] >= PREDICTS:
-                self._dropped[two[0]] = generation + 1
+                self._dropped[two[0]] = generation + 1, two[1]
 
 
 def promoted_of(values: NDArray[np.float64], scores: Sequence[float]) -> list[int]:
@@ -262,11 +270,16 @@ def _control(count: int) -> int:
     return math.ceil(CONTROL_PART * count)
 
 
-def race_steps(rungs: Sequence[Rung], count: int) -> int:
-    """Steps that it takes to race so many losses over these rungs, at most."""
+def race_steps(rungs: Sequence[Rung], count: int, continues: bool = True) -> int:
+    """Steps that it takes to race so many losses over these rungs, at most.
+
+    Args:
+        continues: as in `Race`.
+    """
     total, before = 0, Rung(0, 0)
     for rung in rungs:
-        total += count * (rung.replicates * rung.steps - before.replicates * before.steps)
+        known = before.replicates if continues or before.steps == rung.steps else 0
+        total += count * (rung.replicates * rung.steps - known * before.steps)
         count, before = min(count, math.ceil(MOST_PART * count) + _control(count)), rung
     return total
 

@@ -3,6 +3,7 @@
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.conditions import condition_text
+from lossgen.evolution.searched import objective_of
 from lossgen.evolution.verdict import Verdict
 from lossgen.language.parser import parse_loss
 from lossgen.runner import Direction, Outcome
@@ -16,10 +17,22 @@ def comparison_of(archive: Archive) -> Comparison | None:
         return None
     direction: Direction = next(iter(archive.meta("objectives").values()))
     stages = ("interim",) if archive.meta("interim", False) else ("verify", "compare")
+    objective = objective_of(archive)
+    conditions = len(objective.conditions)
     trained: dict[tuple[str, str], list[tuple[str, Outcome]]] = {}
+    parts: dict[tuple[str, str, int], dict[int, Outcome]] = {}  # of a seed that was trained under several conditions
     for key, name, outcome in (found for stage in stages for found in archive.outcomes(stage)):
-        if key.steps == record["steps"]:
+        if record["steps"] and key.steps != record["steps"]:
+            continue
+        if conditions == 1:
             trained.setdefault((name, key.condition), []).append((key.digest, outcome))
+        else:
+            seed = (name, key.digest, key.replicate // conditions)
+            parts.setdefault(seed, {})[key.replicate] = outcome
+    for (name, digest, _), by_replicate in sorted(parts.items(), key=lambda item: item[0][2]):
+        if len(by_replicate) == conditions:
+            outcomes = [by_replicate[replicate] for replicate in sorted(by_replicate)]
+            trained.setdefault((name, ""), []).append((digest, objective.combined(outcomes)))
     results = []
     for row in record["results"]:
         condition = condition_text(row.get("condition", {}))

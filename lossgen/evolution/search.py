@@ -18,7 +18,7 @@ from lossgen.evolution.polish import Polish
 from lossgen.evolution.racing import FORETOLD, Race, Raced, Rung
 from lossgen.evolution.searched import keep_objective
 from lossgen.evolution.selection import Select, select
-from lossgen.evolution.session import Session
+from lossgen.evolution.session import CONTINUES, Session
 from lossgen.evolution.space_reader import read_space
 from lossgen.evolution.variation import Vary, vary
 from lossgen.kernel.screen import Rejection
@@ -71,7 +71,7 @@ class Search:
         self.plan = plan
         self.objective = objective_for(config, session.objective, session.direction, session.ready.positive)
         rungs = config.rungs or [(plan.steps, config.replicates)]
-        self.race = Race([Rung(*rung) for rung in rungs], self.objective, config.seed)
+        self.race = Race([Rung(*rung) for rung in rungs], self.objective, config.seed, archive.meta(CONTINUES, True))
         self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", self.objective)
         keep_objective(archive, self.objective, self.race.top.steps, self.race.top.replicates)
 
@@ -81,11 +81,16 @@ class Search:
         self.session.end("search")
         self._polish()
         self.session.end("polish")
+        if not self.session.stopping:
+            self._forget_all()
 
     def _search(self) -> None:
         session, engine, plan, race = self.session, self.engine, self.plan, self.race
         most = None if plan.most is None else plan.most * plan.steps
-        limit = generations_asked(session.run.config)
+        config = session.run.config
+        limit = generations_asked(config)
+        if config.rungs and limit is not None and not (config.max_trainings or config.max_steps):
+            most = None  # what a rung costs that is dropped is not known beforehand; the generations are counted
         generations = limit or (None if most is None else -(-most // race.cost(engine.size)))
         while (most is None or race.spent + race.cost(1) <= most) and (limit is None or engine.generation < limit):
             if session.stopping:
@@ -149,6 +154,13 @@ class Search:
         with self.session.clock.phase("select"):
             values = [each.values for each in raced]
             self.engine.tell(candidates, values, why, [each.short for each in raced])
+
+    def _forget_all(self) -> None:
+        """Delete states that are left where the time was up within a race."""
+        archive = self.session.run.archive
+        for key, name, outcome in archive.outcomes("search"):
+            if outcome.files:
+                forget_files(archive, key, name)
 
     def _polish(self) -> None:
         """Tune the constants of the best loss by CMA-ES; what comes of it competes with all the others."""

@@ -60,7 +60,8 @@ def searched(archive: Archive) -> dict[str, Searched]:
         outcomes = [outcome for _, outcome in sorted(by_steps[steps], key=lambda pair: pair[0])]
         fitness = objective.fitness(objective.values(outcomes))
         status = " ".join(sorted({outcome.status for outcome in outcomes}))
-        whole = not kept or (steps == kept["steps"] and len(outcomes) >= kept["replicates"])
+        told = steps == 0  # of a training that ran elsewhere, nobody knows its steps
+        whole = not kept or ((told or steps == kept["steps"]) and len(outcomes) >= kept["replicates"])
         value = objective.shown(fitness) if status == "ok" else None
         found[digest] = Searched(steps, outcomes, status, fitness, value, whole)
     return found

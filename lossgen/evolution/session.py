@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lossgen.errors import InputError
-from lossgen.evolution.batch import Batch, Job, Keep, Told
+from lossgen.evolution.batch import Batch, Job, Keep, Told, remove_files
 from lossgen.evolution.cache import OutcomeCache
 from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.conditions import condition_name, condition_of
@@ -27,6 +27,8 @@ STAGES = {
 """A stage's place in the seed of its trainings: each has random streams of its own, the same for all losses. What a
 polish and an audit train is compared with the search's; what an interrupted run verifies may be verified for good."""
 
+CONTINUES = "continues"
+"""In the archive of a race: whether the runner keeps states that trainings are continued from."""
 TIMING_STEPS = (20, 60)
 LONGEST_TIMED = 64
 """Trainings that advance together while their price is measured; more are hardly cheaper."""
@@ -115,6 +117,9 @@ class Session:
                 reason = outcome.reason.replace("see logs/", f"see {self.run.path}/logs/")
                 raise InputError(f"a trial training of {entry.name} ended as {outcome.status}: {reason}")
             seconds[task.steps] = outcome.seconds
+            if task.member.keep is not None:
+                self.run.archive.set_meta(CONTINUES, "state" in outcome.files or outcome.status != "ok")
+                remove_files(outcome)
 
         config = self.run.config
         round_ = config.population * config.replicates if config.kind == "evolve" else len(config.losses) * config.seeds
@@ -123,7 +128,8 @@ class Session:
         for steps in (TIMING_STEPS[0], *TIMING_STEPS):  # the first training of a worker warms it up; it is not counted
             if self.stopping:
                 self.nothing_yet()
-            tasks = [self.task("timing", entry, replicate, steps) for replicate in range(count)]
+            keep: Keep = "state" if config.rungs and steps == TIMING_STEPS[1] else "nothing"  # as a race has it
+            tasks = [self.task("timing", entry, replicate, steps, keep) for replicate in range(count)]
             self.pool.run(tasks, done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)
@@ -146,7 +152,8 @@ class Session:
         budget = archive.meta("budget")
         minimise, elapsed = self.direction == "min", self.clock.elapsed
         if budget is None:
-            plan = make_plan(config, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes)
+            continues = archive.meta(CONTINUES, True)
+            plan = make_plan(config, timing, compared, self.pool.count, elapsed, minimise, self.ready.notes, continues)
             parts = {"search": plan.search_trainings, "polish": plan.polish_trainings, "audit": plan.audit_trainings}
             if config.timeout and plan.seconds_per_training and plan.seconds_per_training > config.timeout:
                 raise InputError(

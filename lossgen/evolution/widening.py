@@ -72,9 +72,11 @@ def check_wider(path: Path, began: RunConfig, asked: RunConfig, steps: int | Non
     missing = ", ".join(name for name in mine if name not in theirs)
     if missing:
         raise InputError(f"--out {path}: holds {missing}, too; name all, what is trained is not trained again, {other}")
-    for name, pair in (began.rates or {}).items():
-        if (asked.rates or {}).get(name) != pair:
-            raise InputError(f"--out {path}: {name} had --rates {pair_text(pair)} there; give the same, {other}")
+    for name in mine:
+        pair = (began.rates or {}).get(name)
+        if pair != (asked.rates or {}).get(name):
+            had = f"--rates {pair_text(pair)}" if pair else "no --rates"
+            raise InputError(f"--out {path}: {name} had {had} there; give the same, {other}")
     missing = ", ".join(text for text in began.regularisers or [] if text not in (asked.regularisers or []))
     if missing:
         raise InputError(f"--out {path}: holds --regulariser {missing}, too; give all, {other}")

@@ -130,7 +130,7 @@ def remarks(comparison: Comparison) -> list[str]:
     lines = _alone(comparison) + _costs(comparison)
     if any(result.rates for result in comparison.results):
         lines.append(
-            "Learning rates (generator, discriminator) were chosen for each row by its fitness on seeds of their own."
+            "Learning rates (generator, discriminator) are each row's own; the setting says how they were chosen."
         )
     found = standing(comparison)
     if found is not None and found.smallest_p >= SIGNIFICANT:

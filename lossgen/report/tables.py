@@ -106,17 +106,16 @@ def setting_of(run: Run) -> str:
     """What the trainings of a run had in common, and what in a comparison each row has of its own."""
     config = run.config
     if config.objective == "robust" and config.grid:
-        pairs, mean = (
-            ", ".join(map(pair_text, config.grid)),
-            "geometric mean" * objective_of_search(run.archive).geometric,
-        )
-        each = f"each seed with the learning rates {pairs}, and its result is their {mean or 'mean'}"
+        pairs = ", ".join(map(pair_text, config.grid))
+        mean = "geometric mean" if objective_of_search(run.archive).geometric else "mean"
+        each = f"each seed with the learning rates {pairs}, and its result is their {mean}"
         return "; ".join(part for part in (setting_text(run.archive.meta("protocol", {})), f"but {each}") if part)
     rates = config.grid is not None or config.rates is not None
     own = ["regularisers"] * (config.regularisers is not None) + ["learning rates"] * rates
     setting = setting_text(run.archive.meta("protocol", {}))
     instead = f"but {' and '.join(own)} of each row's own" if own else ""
-    return "; ".join(part for part in (setting, instead) if part)
+    chosen = "these rates were chosen by fitness on seeds of their own" if config.grid else "these rates were given"
+    return "; ".join(part for part in (setting, instead, chosen if rates else "") if part)
 
 
 def candidates_csv(archive: Archive) -> str:

@@ -101,6 +101,21 @@ def test_verification_trains_each_seed_with_each_pair(raced: tuple[Run, Path]) -
     assert run.champion.values[0] == pytest.approx(product**0.25)
 
 
+def test_a_run_shows_the_seeds_of_its_verification(raced: tuple[Run, Path]) -> None:
+    run, _ = raced
+    assert run.comparison is not None
+    for result in run.comparison.results:
+        assert [outcome.metrics["distance"] for outcome in result.outcomes] == pytest.approx(list(result.values))
+        assert result.failed == 0
+
+
+def test_nothing_is_left_of_what_was_continued(raced: tuple[Run, Path]) -> None:
+    run, _ = raced
+    assert all(any(path.iterdir()) for path in (run.path / "models").iterdir()), "an empty folder"
+    stages = {key.stage for key, _, outcome in run.outcomes if outcome.files}
+    assert stages == {"verify"}
+
+
 def test_rungs_say_what_they_foretold(raced: tuple[Run, Path]) -> None:
     run, _ = raced
     shown = repr(run)
@@ -178,6 +193,35 @@ def test_a_rung_that_foretells_the_contrary_is_left_out(tmp_path: Path) -> None:
     assert "it was left out from generation" in repr(run)
 
 
+def test_a_cache_gives_what_was_trained_and_states_are_none_of_it(
+    raced: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOSSGEN_CACHE", str(tmp_path / "cache"))
+    small: dict[str, Any] = {"generations": 1, "polish": 0, "audit": 0, "cache": True}
+    first, again = (evolve(tmp_path, name, **small) for name in ("first", "again"))
+    assert again.waterfall["cache"] == first.waterfall["trained"]
+    assert [row.value for row in again.hall_of_fame] == [row.value for row in first.hall_of_fame]
+
+
+def test_without_states_each_rung_trains_anew_and_the_budget_knows(tmp_path: Path) -> None:
+    small: dict[str, Any] = {**SMALL, "runner": TOY, "objective": "quality", "rungs": [(20, 1), (40, 2)]}
+    run = lossgen.evolve(out=tmp_path / "run", generated=tmp_path, max_steps=2000, **{**small, "generations": None})
+    steps = sum(key.steps for key, _, _ in run.outcomes if key.stage != "audit")
+    assert steps <= 2000
+    assert sum(key.steps == 40 for key, _, _ in run.outcomes if key.stage == "search") > 2
+
+
+def test_what_a_listener_raises_ends_the_run_and_is_nobodys_outcome(tmp_path: Path) -> None:
+    class Angry(lossgen.Listener):
+        def progress(self, stage: str, fraction: float, left: float | None) -> None:
+            raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        lossgen.compare(["bce"], runner=TOY, seeds=1, steps=10, workers=0, out=tmp_path / "run", callbacks=[Angry()])
+    statuses = {outcome.status for _, _, outcome in lossgen.open_run(tmp_path / "run").outcomes}
+    assert "crashed" not in statuses
+
+
 def test_robust_needs_rates_and_says_where_there_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = lossgen.evolve(
         runner=TOY, objective="robust", population=2, generations=1, steps=10, verify_seeds=2, polish=0, audit=0,
@@ -197,6 +241,8 @@ def test_robust_needs_rates_and_says_where_there_are_none(tmp_path: Path, capsys
         ({"objective": "stability", "rungs": "20x1"}, "--objective stability: the spread over seeds"),
         ({"grid": "1e-3"}, "--grid '1e-3': '1e-3' is no pair"),
         ({"rungs": "no"}, "--rungs 'no': are no rungs"),
+        ({"rungs": [20, 80]}, "rungs: 20 is no rung"),
+        ({"rungs": 5}, "rungs: 5 is none"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(flags: dict[str, Any], says: str, tmp_path: Path) -> None:

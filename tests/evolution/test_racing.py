@@ -173,6 +173,24 @@ def test_a_rung_that_foretells_nothing_is_dropped_though_the_promoted_agree() ->
     assert all(job.after != 100 for steps, jobs, _ in trainer.asked[-2:] for job in jobs)
 
 
+def test_only_the_pair_that_failed_is_said_to_have_failed() -> None:
+    """The second rung foretells nothing of the third; once it is dropped, the first is held against the third."""
+
+    def value(loss: int, replicate: int, steps: int) -> float:
+        return 1.0 + loss % 100 if steps < 400 else 100.0 - loss % 100
+
+    race = race_of(16, Fake(value), generations=24)
+    dropped = {(str(each.rung), str(each.following)): each.dropped is not None for each in race.foretold()}
+    assert dropped == {("100x1", "200x2"): False, ("200x2", "400x4"): True, ("100x1", "400x4"): True}
+
+
+def test_luck_that_lasts_foretells_nothing() -> None:
+    """A replicate keeps its luck from rung to rung, and the loss has no part in it."""
+    luck = np.random.default_rng(0).lognormal(size=(4000, 4))
+    race = race_of(16, Fake(lambda loss, replicate, steps: float(luck[loss, replicate])), generations=12)
+    assert race.foretold()[0].dropped is not None
+
+
 def test_fewer_replicates_that_differ_less_promote_more() -> None:
     scores = [float(i) for i in range(16)]
     alone = np.array(scores)[:, None]

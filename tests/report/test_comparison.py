@@ -129,7 +129,7 @@ def test_tuned_rows_say_their_learning_rates() -> None:
     tuned = made(THREE, rates="0.001:0.003")
     columns, rows = cells_of(tuned)
     assert {row[columns.index("rates G, D")] for row in rows} == {"0.001, 0.003"}
-    assert any("on seeds of their own" in line for line in remarks(tuned))
+    assert any("are each row's own" in line for line in remarks(tuned))
     assert comparison_csv(tuned).splitlines()[0].endswith(",rates")
     assert not comparison_csv(made(THREE)).splitlines()[0].endswith(",rates")
 
