@@ -1,6 +1,7 @@
 """lossgen verify: the whole ladder, on a runner that trains nothing, and one rung of it on real models."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,40 @@ def test_several_losses_are_corrected_for_and_a_baseline_is_no_baseline_of_itsel
     assert ladder.highest("GANetic") is None and ladder.highest("GoodToo") == "tuned"
 
 
+def test_two_other_data_are_both_to_be_passed() -> None:
+    ladder = lossgen.verify(GOOD, ladder=True, verify_on=["third", "other"], falls="data", out="ladder", **SMALL)
+    assert [trial.what for trial in ladder.steps[-1].trials] == ["third", "other"]
+    assert ladder.highest("Good") == "wide"
+
+
+def test_a_baseline_among_the_losses_stays_a_baseline_of_the_others() -> None:
+    ladder = lossgen.verify([GOOD, "bce", "lsgan", "hinge", "ganetic"], out="ladder", **SMALL)
+    (trial,) = ladder.steps[0].trials
+    ranked = sorted(trial.comparison.results, key=lambda result: result.summary.mean if result.summary else 9.0)
+    best = next(result.name for result in ranked if result.name != "Good")
+    assert trial.found["Good"].baseline == best
+    second = next(result.name for result in ranked if result.name not in ("Good", best))
+    assert trial.found[best].baseline == second if best in trial.found else True
+
+
+def test_a_command_climbs_as_far_as_it_can(folder: Path) -> None:
+    (folder / "train.py").write_text(
+        "import json, sys\nloss, seed, out = sys.argv[1:]\nbase = 0.5 if 'class Good(' in open(loss).read() else 1.0\n"
+        "json.dump({'fid': base + int(seed) % 97 / 1e4}, open(out + '/m.json', 'w'))\n"
+    )
+    command = f"{sys.executable} train.py {{loss_file}} {{seed}} {{out}}"
+    more: dict[str, Any] = {"seeds": 4, "workers": 0, "quiet": True, "out": "ladder", "metric": "{out}/m.json:fid"}
+    ladder = lossgen.verify(GOOD, ladder=True, command=command, **more)
+    assert ladder.highest("Good") == "fresh"
+    assert {step.rung: step.why_not for step in ladder.steps[1:]} == {
+        "tuned": "the runner has no learning rates to be tuned",
+        "plateau": "the command does not say how long it trains",
+        "judge": "the runner keeps no models that could be judged again",
+        "wide": "the runner has no width",
+        "data": "no other data were given (--verify-on)",
+    }
+
+
 def test_few_seeds_can_show_nothing_and_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     ladder = lossgen.verify(GOOD, out="ladder", **{**SMALL, "seeds": 2, "quiet": False})
     said = capsys.readouterr().out
@@ -128,6 +163,8 @@ def test_the_command_does_the_same() -> None:
         ({"losses": []}, "verify: give at least one LOSS"),
         ({"losses": ["bce", "bce"]}, "verify: bce is given twice"),
         ({"grid": "1:2:3"}, "--grid '1:2:3'"),
+        ({"verify_on": ["gone/folder"]}, "--verify-on gone/folder: no such file or folder"),
+        ({"extractor_weights": "gone.pth"}, "--extractor-weights gone.pth: no such file"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(more: dict[str, Any], says: str) -> None:

@@ -7,6 +7,7 @@ import click
 
 from lossgen import settings
 from lossgen.cli.flags import DATA_OPTIONS, RUN_OPTIONS, SETTINGS, TRAIN_OPTIONS, RunnerCommand, given_by
+from lossgen.commands import DATA_FLAGS
 
 if TYPE_CHECKING:
     from lossgen.api.asked import Kind
@@ -177,14 +178,20 @@ def verify(ctx: click.Context, /, **flags: Any) -> None:
     without normalisation; other data. The headline names the highest rung that a loss has passed. The same command with
     the same --out goes on where it was stopped.
     """
+    from lossgen.api.ladder import default_folder
     from lossgen.api.ladder import verify as climb
     from lossgen.evolution.events import Stopped
 
+    if flags["command"] is not None:  # the runner and its data follow from it
+        for name in ("runner", *DATA_FLAGS):
+            flags.pop(name)
     given = {name: value for name, value in flags.items() if value is not None}
+    given.setdefault("out", default_folder("losses"))
     try:
         climb(**given)
     except (KeyboardInterrupt, Stopped):
-        click.echo("Stopped. What was trained is kept; the same command with the same --out goes on.", err=True)
+        again = f"the same command with --out {given['out']} goes on"
+        click.echo(f"Stopped. What was trained is kept; {again}.", err=True)
         ctx.exit(130)
 
 

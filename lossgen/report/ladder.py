@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lossgen.evolution.ladder import RUNGS, Ladder, Step
+from lossgen.evolution.verdict import SIGNIFICANT
 from lossgen.files import without_nan, write_text
 from lossgen.report.comparison import ordered, title_of
+from lossgen.report.tables import few_seeds
 
 JSON, MARKDOWN = "ladder.json", "ladder.md"
 
@@ -30,8 +32,8 @@ def step_lines(step: Step) -> list[str]:
         where = f"{trial.what}: " if trial.what else ""
         lines += [f"  {where}{beside.sentence(trial.comparison.metric)}" for beside in trial.found.values()]
         floor = max(beside.smallest_p for beside in trial.found.values())
-        if floor >= 0.05:
-            lines.append(f"  With so few seeds no difference could have been shown (smallest p {floor:.2g}).")
+        if floor >= SIGNIFICANT:
+            lines.append(f"  {few_seeds(floor)}")
     return lines
 
 
