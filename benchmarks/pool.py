@@ -18,13 +18,13 @@ from typing import Any
 import click
 
 from lossgen.codegen.load import load_argument
+from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.batch import Job, Keep
-from lossgen.evolution.conditions import GRID, condition_of
+from lossgen.evolution.conditions import GRID
 from lossgen.evolution.config import BASELINES, RunConfig
 from lossgen.evolution.discover import resolve, session_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
-from lossgen.evolution.objective import Objective, objective_for
 from lossgen.evolution.run import create_run, open_run, versions
 from lossgen.evolution.search import engine_of
 from lossgen.evolution.session import Session
@@ -42,20 +42,18 @@ PAIRS = len(GRID)
 class Trained:
     """The trainings of entries, from rung to rung."""
 
-    def __init__(self, session: Session, objective: Objective) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.objective = objective
+        self.objective = session.aim
 
     def train(self, entries: list[Entry], steps: int, replicates: range, after: int, keep: Keep) -> None:
         """Train these replicates of every entry."""
         self.session.train_jobs(
-            "search", [Job(self._under(e, r), r, after) for r in replicates for e in entries], steps, keep
+            "search", [Job(self.objective.under(e, r), r, after) for r in replicates for e in entries], steps, keep
         )
 
     def outcomes(self, entry: Entry, steps: int) -> list[Outcome | None]:
         """By replicate; None for what was not trained."""
-        from lossgen.evolution.archive import OutcomeKey
-
         archive = self.session.run.archive
         return [
             archive.outcome(OutcomeKey("search", entry.digest, r, steps, self.objective.condition(r)))
@@ -66,9 +64,6 @@ class Trained:
         """Of the search's replicates, to be minimised."""
         found = [outcome for outcome in self.outcomes(entry, steps)[:PAIRS] if outcome is not None]
         return self.objective.values(found)
-
-    def _under(self, entry: Entry, replicate: int) -> Entry:
-        return entry.under(condition_of(self.objective.condition(replicate)))
 
 
 def train_generation(trained: Trained, entries: list[Entry], best: float) -> tuple[list[list[float]], list[int], float]:
@@ -109,8 +104,7 @@ def main(losses: int, workers: int, folder: Path, out: Path) -> None:
     opened = open_run(folder) if (folder / "run.toml").exists() else create_run(folder, resolve(config))
     listener: Listener = PlainView(console_for())
     with opened as run, session_of(run, workers, listener) as session:
-        objective = objective_for(run.config, session.objective, session.direction, session.ready.positive)
-        trained, engine, best = Trained(session, objective), engine_of(session), math.inf
+        trained, engine, best = Trained(session), engine_of(session), math.inf
         rows: list[dict[str, Any]] = []
         while len(rows) < losses:
             candidates = engine.ask(min(GENERATION, losses - len(rows)))
@@ -123,7 +117,8 @@ def main(losses: int, workers: int, folder: Path, out: Path) -> None:
         known = [row(trained, entry) for entry in baselines]
         protocol = run.archive.meta("protocol")
     result = {
-        "schema": 1, "rungs": RUNGS, "pairs": [list(pair) for pair in GRID], "cut": CUT, "metric": objective.metric,
+        "schema": 1, "rungs": RUNGS, "pairs": [list(pair) for pair in GRID], "cut": CUT,
+        "metric": trained.objective.metric,
         "baselines": known, "losses": rows, "setting": protocol["setting"], "versions": versions(),
     }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)

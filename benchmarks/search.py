@@ -25,6 +25,7 @@ from typing import Any
 import click
 import joblib
 import numpy as np
+from hidden_loss import anew, by_fitness
 
 from lossgen.evolution.batch import Job, Keep
 from lossgen.evolution.conditions import condition_text, rates
@@ -36,9 +37,8 @@ from lossgen.evolution.objective import Objective
 from lossgen.evolution.racing import Race, Rung
 from lossgen.evolution.run import create_run, versions
 from lossgen.evolution.search import Search, engine_of
-from lossgen.evolution.selection import Objectives, Select, select
-from lossgen.evolution.space import Derivation, Space
-from lossgen.evolution.variation import Vary, random_individual, vary
+from lossgen.evolution.selection import Select, select
+from lossgen.evolution.variation import Vary, vary
 from lossgen.language.parser import parse_loss
 from lossgen.runner import Outcome
 
@@ -152,16 +152,6 @@ def replays(pool: Pool, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def by_fitness(objectives: Objectives, count: int) -> list[int]:
-    """Truncation: the fittest stay."""
-    return [int(i) for i in np.argsort(objectives[:, 0], kind="stable")][:count]
-
-
-def anew(space: Space, a: Derivation, b: Derivation, rng: np.random.Generator) -> tuple[Derivation, str]:
-    """No child of anyone."""
-    return random_individual(space, rng), "fresh"
-
-
 METHODS: Mapping[str, tuple[Select, Vary]] = {
     "evolution (NSGA-II)": (select, vary), "(mu + lambda)": (by_fitness, vary), "random draws": (select, anew),
 }  # fmt: skip
@@ -185,13 +175,12 @@ def search_ring(method: str, racing: bool, seed: int) -> dict[str, Any]:
         search = Search(session, engine, plan)
         search.run()
         best = engine.ranking()[0].entry
-        pairs = len(search.objective.conditions)
-        jobs = [Job(search.race.under(best, r), r) for r in range(RING_SEEDS * pairs)]
+        jobs = [Job(session.aim.under(best, r), r) for r in range(RING_SEEDS * len(session.aim.conditions))]
         fresh = session.train_jobs("verify", jobs, rungs[-1][0])
-        values = search.objective.values(list(fresh.values()))
+        values = session.aim.values(list(fresh.values()))
     return {
         "method": method, "racing": racing, "seed": seed, "steps": search.race.spent, "losses": len(engine.trained),
-        "verified": search.objective.shown(search.objective.fitness(values)), "loss": str(best.loss),
+        "verified": session.aim.shown(session.aim.fitness(values)), "loss": str(best.loss),
     }  # fmt: skip
 
 

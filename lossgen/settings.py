@@ -6,9 +6,10 @@ The command line, the functions of Python and run.toml take their defaults from 
 import re
 from typing import Literal
 
+ObjectiveKind = Literal["quality", "robust", "stability"]
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
 POPULATION, GENERATIONS, STEPS = 16, 6, 1500
-OBJECTIVE: Literal["quality"] = "quality"
+OBJECTIVE: ObjectiveKind = "quality"
 STABILITY_SEEDS = 4
 SEEDS, VERIFY_SEEDS, COMPARE_SEEDS, TUNE_SEEDS = 1, 6, 6, 2
 BUDGETS, CALIBRATE_SEEDS = "250,500,1000,2000,4000", 2

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from lossgen import settings
 from lossgen.api.asked import Asked, Kind
@@ -55,7 +55,7 @@ def evolve(
     population: int = settings.POPULATION,
     generations: int | None = None,
     steps: int | None = None,
-    objective: Literal["quality", "robust", "stability"] = settings.OBJECTIVE,
+    objective: settings.ObjectiveKind = settings.OBJECTIVE,
     grid: str | Sequence[tuple[float, float]] | None = None,
     seeds: int = settings.SEEDS,
     rungs: str | Sequence[tuple[int, int]] | None = None,

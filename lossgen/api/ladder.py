@@ -14,9 +14,10 @@ from lossgen.api.rungs import TRY, Climb
 from lossgen.codegen.load import load_argument, read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution.comparing import loss_sources
+from lossgen.evolution.config import BASELINES
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
-from lossgen.evolution.ladder import BASELINES, TARGETS, Ladder, Step
+from lossgen.evolution.ladder import TARGETS, Ladder
 from lossgen.evolution.run import RUNS
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
@@ -70,7 +71,7 @@ def verify(
 
     The rungs are those of `evolution.ladder.RUNGS`: better than the best of BCE, least squares, hinge, GANetic and a
     one-sidedly smoothed BCE of three targets on fresh seeds; where all are tuned on one grid; and so on. A rung is
-    tried while a loss has passed the one before. A baseline that is one of the losses is left out.
+    tried while a loss has passed the one before. A baseline that is one of the losses stays one for the others.
 
     Args:
         losses: LOSS arguments, as `compare` takes them.
@@ -92,39 +93,37 @@ def verify(
     others = [str(text) for text in ([verify_on] if isinstance(verify_on, str | Path) else verify_on)]
     mine = [read_emitted(source, "verify") for source in loss_sources(given, trust, "verify")]
     name = "command" if command is not None else file_of(runner) if isinstance(runner, type) else str(runner)
-    cls = find_runner(name).cls
-    _check(others, extractor_weights, hasattr(cls, "own_data") or command is not None)
+    _check(others, extractor_weights, hasattr(find_runner(name).cls, "own_data") or command is not None)
     common: dict[str, Any] = {
         "seeds": seeds, "trust": trust, "timeout": timeout, "workers": workers, "device": device, "command": command,
-        "metric": metric, "callbacks": callbacks, "quiet": quiet,
+        "metric": metric, "callbacks": callbacks, "quiet": quiet, **options,
     }  # fmt: skip
-    if command is None:
+    if command is None:  # which brings data of its own
         common |= {"runner": name, "data": data, "data_dir": data_dir, "image_size": image_size, "fit": fit}
         common |= {"download": download}
-    counts = command is None or "{steps}" in command
-    length = (steps or settings.STEPS) if counts else None
+    counted = command is None or "{steps}" in command
+    length = (steps or settings.STEPS) if counted else None
     extra, known = _baselines(mine)
     climb = Climb(
-        given, [loss.name for loss in mine], extra, known, tuple(TRY) if ladder else FIRST,
-        Path(out) if out is not None else default_folder(mine[0].name), length,
-        plateau or FURTHER * (length or 1), seed, grid, tune_seeds, options, common, list(cls.options.model_fields),
+        given, [loss.name for loss in mine], extra, known,
+        Path(out) if out is not None else default_folder(mine[0].name), name, others,
+        str(extractor_weights) if extractor_weights is not None else "", length,
+        plateau or FURTHER * (length or 1), seed, {"tune": True, "grid": grid, "tune_seeds": tune_seeds}, common,
     )  # fmt: skip
-    weights = str(extractor_weights) if extractor_weights is not None else ""
-    done: list[Step] = []
-    for number, rung in enumerate(climb.rungs):
-        tried = [step for step in done if not step.why_not]
+    climbed = Ladder(climb.names, [])
+    for rung in TRY if ladder else FIRST:
+        tried = [step for step in climbed.steps if not step.why_not]
         if tried and not tried[-1].passed and not every:
             break
-        done.append(TRY[rung](climb, number, {"verify_on": others, "weights": weights, "runner": name}))
-        write_ladder(Ladder(climb.names, done), climb.folder)
-    result = Ladder(climb.names, done)
+        climbed = Ladder(climb.names, [*climbed.steps, TRY[rung](climb)])
+        write_ladder(climbed, climb.folder)
     if not quiet:
         from rich.console import Console
 
         console = Console(width=120, force_terminal=False, force_jupyter=False)
-        for line in ladder_lines(result, climb.folder):
+        for line in ladder_lines(climbed, climb.folder):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return result
+    return climbed
 
 
 def _check(others: Sequence[str], weights: str | Path | None, own_data: bool) -> None:

@@ -11,7 +11,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.conditions import RATES
 from lossgen.evolution.events import Stopped
-from lossgen.evolution.ladder import Step, Trial, beside_baselines, under_metric
+from lossgen.evolution.ladder import RUNGS, Step, Trial, beside_baselines, under_metric
 from lossgen.evolution.run import open_run
 from lossgen.runner import DataSpec, find_runner
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lossgen.gan.rejudging import Rejudge
 
 APART = 1000
-"""Between the seeds of the runs of two rungs."""
+"""Between the seeds of the runs of two rungs; those of a rung's parts lie ten times as far apart."""
 
 
 @dataclass(frozen=True)
@@ -30,135 +30,139 @@ class Climb:
         losses: LOSS arguments, and `names` of them, in their order.
         baselines: LOSS arguments of those that are none of the losses.
         known: names of all that are baselines, the losses among them that train as one does.
-        rungs: names of those to be climbed.
+        runner: name or path.
+        verify_on: other data.
+        weights: file of the Inception network's weights; "" for none.
         steps: of a training; None where the runner does not count them.
-        has: names of the runner's options.
-        common: arguments of every comparison.
+        tune: arguments of a comparison that tunes.
+        common: arguments of every comparison, the runner's options among them.
     """
 
     losses: Sequence[str]
     names: Sequence[str]
     baselines: Sequence[str]
     known: Sequence[str]
-    rungs: Sequence[str]
     folder: Path
+    runner: str
+    verify_on: Sequence[str]
+    weights: str
     steps: int | None
     plateau: int
     seed: int
-    grid: Any
-    tune_seeds: int
-    options: Mapping[str, Any]
+    tune: Mapping[str, Any]
     common: Mapping[str, Any]
-    has: Sequence[str]
 
-    def compared(self, rung: str, number: int, **more: Any) -> Run:
-        """The comparison of a rung, or of a part of it."""
-        arguments = {**self.common, **self.options, **more}
-        run = compare(
-            [*self.losses, *self.baselines], out=self.folder / rung, seed=self.seed + APART * (number + 1), **arguments
-        )
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The runner's options by name."""
+        return find_runner(self.runner).cls.options.model_fields
+
+    @property
+    def tunable(self) -> bool:
+        """Whether the runner has learning rates."""
+        return set(RATES) <= set(self.fields)
+
+    @property
+    def length(self) -> str:
+        """The steps in words."""
+        return "trainings as long as they are" if self.steps is None else f"{self.steps} steps"
+
+    def trial(self, rung: str, part: str = "", what: str = "", place: int = 0, **more: Any) -> Trial:
+        """A comparison of a rung, its losses beside its baselines.
+
+        Args:
+            part: what tells it from others of the rung, in the name of its folder.
+            what: the same in words.
+            place: among these; each has seeds of its own.
+        """
+        own = {**self.common, **({} if self.steps is None else {"steps": self.steps}), **more}
+        seed = self.seed + APART * (list(RUNGS).index(rung) + 10 * place)
+        folder = self.folder / (f"{rung}-{part}" if part else rung)
+        run = compare([*self.losses, *self.baselines], out=folder, seed=seed, **own)
         if not run.finished:
             raise Stopped
-        return run
+        return self.beside(comparison_in(run), what)
 
-    def counted(self, steps: int | None) -> dict[str, int]:
-        """Steps as an argument of a comparison."""
-        return {} if steps is None else {"steps": steps}
-
-    def length(self, steps: int | None) -> str:
-        """Steps in words."""
-        return "trainings as long as they are" if steps is None else f"{steps} steps"
-
-    def trial(self, comparison: Comparison, what: str = "") -> Trial:
-        """Its losses beside its baselines."""
+    def beside(self, comparison: Comparison, what: str = "") -> Trial:
+        """The losses of a comparison beside its baselines."""
         return beside_baselines(comparison, self.names, self.known, what)
 
 
-def _fresh(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    run = climb.compared("fresh", number, **climb.counted(climb.steps))
-    return _step("fresh", f"{climb.length(climb.steps)}, one setting for all", run, climb)
-
-
-def _tuned(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    if not set(RATES) <= set(climb.has):
-        return Step("tuned", "", [], "the runner has no learning rates to be tuned")
-    how = {"tune": True, "grid": climb.grid, "tune_seeds": climb.tune_seeds}
-    run = climb.compared("tuned", number, **climb.counted(climb.steps), **how)
-    return _step("tuned", f"{climb.length(climb.steps)}, each at its own learning rates", run, climb)
-
-
-def _plateau(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    if climb.steps is None:
-        return Step("plateau", "", [], "the command does not say how long it trains")
-    run = climb.compared("plateau", number, steps=climb.plateau, rates=_rates(climb))
-    return _step("plateau", f"{climb.plateau} steps{_as_tuned(climb)}", run, climb)
-
-
-def _judge(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    """What the trainings of the rung before have kept, by another extractor; nothing is trained."""
-    before = next((each for each in ("plateau", "tuned", "fresh") if (climb.folder / each).exists()), "fresh")
-    run = Run(climb.folder / before)
+def comparison_in(run: Run) -> Comparison:
+    """The comparison of a finished run."""
     comparison = run.comparison
     assert comparison is not None
+    return comparison
+
+
+def _fresh(climb: Climb) -> Step:
+    return Step("fresh", f"{climb.length}, one setting for all", [climb.trial("fresh")])
+
+
+def _tuned(climb: Climb) -> Step:
+    if not climb.tunable:
+        return Step("tuned", "", [], "the runner has no learning rates to be tuned")
+    return Step("tuned", f"{climb.length}, each at its own learning rates", [climb.trial("tuned", **climb.tune)])
+
+
+def _plateau(climb: Climb) -> Step:
+    if climb.steps is None:
+        return Step("plateau", "", [], "the command does not say how long it trains")
+    rates = _rates(climb)
+    trial = climb.trial("plateau", steps=climb.plateau, rates=rates)
+    return Step("plateau", f"{climb.plateau} steps, {_chosen(rates)}", [trial])
+
+
+def _judge(climb: Climb) -> Step:
+    """What the trainings of the rung before have kept, by another extractor; nothing is trained."""
+    before = next(each for each in ("plateau", "tuned", "fresh") if (climb.folder / each).exists())
+    run = Run(climb.folder / before)
+    comparison = comparison_in(run)
     well = [outcome for result in comparison.results for outcome in result.outcomes if outcome.status == "ok"]
     models = [outcome.files["model"] for outcome in well if "model" in outcome.files]
     if not models or len(models) < len(well) or not all(model.is_file() for model in models):
         return Step("judge", "", [], "the runner keeps no models that could be judged again")
     seen = comparison.metric.partition("[")[2].partition("]")[0] or "inception"
-    other = "inception" if more["weights"] and seen != "inception" else "classifier" if seen == "random" else "random"
+    other = "inception" if climb.weights and seen != "inception" else "classifier" if seen == "random" else "random"
     with open_run(run.path, locked=False) as opened:
         protocol = opened.archive.meta("protocol", {})
     spec, count = DataSpec(**run.config.data.model_dump()), int(protocol.get("n_generated", 1024))
     try:
         from lossgen.gan.rejudging import Rejudge
 
-        rejudge = Rejudge(models[0], spec, other, count, more["weights"], run.config.device)
+        rejudge = Rejudge(models[0], spec, other, count, climb.weights, run.config.device)
     except InputError as error:
         return Step("judge", "", [], f"no other extractor can be had: {error}")
     judged = _judged(comparison, rejudge)
-    trials = [
-        climb.trial(under_metric(judged, rejudge.title(metric), direction), rejudge.title(metric))
-        for metric, direction in (("FD", "min"), ("KID", "min"), ("coverage", "max"))
-    ]
+    titles = {rejudge.title(metric): way for metric, way in (("FD", "min"), ("KID", "min"), ("coverage", "max"))}
+    trials = [climb.beside(under_metric(judged, title, way), title) for title, way in titles.items()]
     return Step("judge", f"the models of the rung {before}; {rejudge.description}", trials)
 
 
-def _wide(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    if "width" not in climb.has:
+def _wide(climb: Climb) -> Step:
+    if "width" not in climb.fields:
         return Step("wide", "", [], "the runner has no width")
-    fields = find_runner(more["runner"]).cls.options.model_fields
-    width = 2 * int(climb.options.get("width", fields["width"].default))
-    kinds = ("none", "batch") if "normalisation" in climb.has else ("",)
-    trials = []
-    for place, kind in enumerate(kinds):
-        own = {"width": width, **({"normalisation": kind} if kind else {}), "rates": _rates(climb)}
-        folder = f"wide-{kind}" if kind else "wide"
-        comparison = climb.compared(folder, number + 10 * place, **climb.counted(climb.steps), **own).comparison
-        assert comparison is not None
-        trials.append(climb.trial(comparison, f"normalisation {kind}" if kind else ""))
-    return Step("wide", f"width {width}, {climb.length(climb.steps)}{_as_tuned(climb)}", trials)
+    width, rates = 2 * int(climb.common.get("width", climb.fields["width"].default)), _rates(climb)
+    kinds = ("none", "batch") if "normalisation" in climb.fields else ("",)
+    trials = [
+        climb.trial(
+            "wide", kind, f"normalisation {kind}" * bool(kind), place, width=width, rates=rates,
+            **({"normalisation": kind} if kind else {}),
+        )
+        for place, kind in enumerate(kinds)
+    ]  # fmt: skip
+    return Step("wide", f"width {width}, {climb.length}, {_chosen(rates)}", trials)
 
 
-def _data(climb: Climb, number: int, more: Mapping[str, Any]) -> Step:
-    if not more["verify_on"]:
+def _data(climb: Climb) -> Step:
+    if not climb.verify_on:
         return Step("data", "", [], "no other data were given (--verify-on)")
-    tuned = set(RATES) <= set(climb.has)
-    tune = {"tune": True, "grid": climb.grid, "tune_seeds": climb.tune_seeds} if tuned else {}
     trials = []
-    for place, data in enumerate(more["verify_on"]):
-        name = f"data-{Path(data).stem}" + f"-{place + 1}" * (place > 0)
-        comparison = climb.compared(
-            name, number + 10 * place, **climb.counted(climb.steps), data=data, **tune
-        ).comparison
-        assert comparison is not None
-        trials.append(climb.trial(comparison, Path(data).stem))
-    return Step("data", climb.length(climb.steps) + ", each at its own learning rates there" * tuned, trials)
-
-
-def _step(rung: str, detail: str, run: Run, climb: Climb) -> Step:
-    comparison = run.comparison
-    assert comparison is not None
-    return Step(rung, detail, [climb.trial(comparison)])
+    for place, data in enumerate(climb.verify_on):
+        part = Path(data).stem + f"-{place + 1}" * (place > 0)
+        tune = climb.tune if climb.tunable else {}
+        trials.append(climb.trial("data", part, Path(data).stem, place, **{**tune, "data": data}))
+    return Step("data", climb.length + ", each at its own learning rates there" * climb.tunable, trials)
 
 
 def _judged(comparison: Comparison, rejudge: "Rejudge") -> Comparison:
@@ -174,19 +178,19 @@ def _judged(comparison: Comparison, rejudge: "Rejudge") -> Comparison:
 
 
 def _rates(climb: Climb) -> dict[str, tuple[float, float]] | None:
-    """Pairs that the rung `tuned` has chosen, by the name of the loss."""
-    comparison = Run(climb.folder / "tuned").comparison if (climb.folder / "tuned").exists() else None
-    if comparison is None:
+    """Pairs that the rung `tuned` has chosen, by the name of the loss; None where it was not tried."""
+    if not (climb.folder / "tuned").exists():
         return None
-    pairs = {result.name: result.rates.split(":") for result in comparison.results}
+    results = comparison_in(Run(climb.folder / "tuned")).results
+    pairs = {result.name: result.rates.split(":") for result in results}
     return {name: (float(generator), float(discriminator)) for name, (generator, discriminator) in pairs.items()}
 
 
-def _as_tuned(climb: Climb) -> str:
-    return ", at the learning rates of the tuning" if _rates(climb) else ", one setting for all"
+def _chosen(rates: Mapping[str, tuple[float, float]] | None) -> str:
+    return "at the learning rates of the tuning" if rates else "one setting for all"
 
 
-TRY: Mapping[str, Callable[[Climb, int, Mapping[str, Any]], Step]] = {
+TRY: Mapping[str, Callable[[Climb], Step]] = {
     "fresh": _fresh, "tuned": _tuned, "plateau": _plateau, "judge": _judge, "wide": _wide, "data": _data,
 }  # fmt: skip
 """By the name of a rung, in their order: what tries it."""

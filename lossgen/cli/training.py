@@ -1,7 +1,7 @@
-"""The commands that train: evolve, compare and calibrate."""
+"""The commands that train: evolve, compare, calibrate and verify."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--cache", is_flag=True, help="Use, and keep, outcomes of searches across runs (see README).")
 @click.option(
     "--objective",
-    type=click.Choice(["quality", "robust", "stability"]),
+    type=click.Choice(get_args(settings.ObjectiveKind)),
     default=settings.OBJECTIVE,
     help="What makes a loss fit: how well it trains at one setting, over several pairs of learning rates, or on seeds "
     "out of luck.",

@@ -16,9 +16,9 @@ from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.discover import settled_space
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.entry import Entry
-from lossgen.evolution.objective import Objective
 from lossgen.evolution.run import Run
 from lossgen.evolution.searched import STAGES
+from lossgen.evolution.searched import objective_of as search_objective
 from lossgen.evolution.space_reader import read_space
 from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
@@ -31,8 +31,6 @@ COLUMNS = ("loss", "file", "seed", "status")
 """Columns of the table before the metric's."""
 FIRST_FRESH = 1000
 """The first seed of a verification: nothing was chosen on those from here on."""
-TOLD_STEPS = 0
-"""Steps of what was told, in the archive: how many there were is not known."""
 ROUNDS, UNWRITTEN, VERIFICATIONS = "rounds", "unwritten", "verifications"
 """In the archive: number of asks, what the last one has chosen until it is written, and contestants by verification."""
 
@@ -205,7 +203,7 @@ def contestants_of(record: Mapping[str, Any]) -> list[Contestant]:
 
 def engine_of(run: Run, record: Callable[[list[CandidateRow]], None] = lambda rows: None) -> Engine:
     """The engine at the end of what the archive holds. A loss counts as trained when all its seeds have been told."""
-    config, (_, direction) = run.config, objective_of(run)
+    config = run.config
     engine = Engine(
         read_space(config.space_text, config.space, config.space),
         config.population,
@@ -214,13 +212,12 @@ def engine_of(run: Run, record: Callable[[list[CandidateRow]], None] = lambda ro
         scale_free=scale_free(run),
         record=record,
     )
-    engine.restore(run.archive.candidates(), _values(run, direction))
+    engine.restore(run.archive.candidates(), _values(run))
     return engine
 
 
-def _values(run: Run, direction: Direction) -> dict[str, list[float]]:
-    metric, _ = objective_of(run)
-    objective = Objective("quality", metric, direction, False)
+def _values(run: Run) -> dict[str, list[float]]:
+    objective = search_objective(run.archive)
     outcomes = state_of(run).outcomes
     found: dict[str, list[float]] = {}
     for digest in dict.fromkeys(training.digest for training in outcomes if training.stage == "search"):

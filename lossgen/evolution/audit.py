@@ -7,7 +7,6 @@ import numpy as np
 
 from lossgen.evolution.archive import Archive, CandidateRow, OutcomeKey
 from lossgen.evolution.candidate import Individual
-from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Plan
 from lossgen.evolution.searched import objective_of
@@ -53,13 +52,14 @@ def audit(session: Session, searched: Sequence[Individual], plan: Plan) -> None:
     """
     archive, config = session.run.archive, session.run.config
     steps = config.rungs[0][0] if config.rungs else plan.steps
-    condition = objective_of(archive).condition(0)
+    objective = objective_of(archive)
+    condition = objective.condition(0)
     firsts = (archive.outcome(OutcomeKey("search", i.entry.digest, 0, steps, condition)) for i in searched)
     passed = sorted(session.fitness([first]) for first in firsts if first is not None and first.status == "ok")
     if not (plan.audit_trainings and passed) or session.stopping:
         return
     sample = _sample(archive.candidates(), plan.audit_trainings, config.seed)
-    entries = [Entry.of(parse_loss(row.loss)).under(condition_of(condition)) for row in sample]
+    entries = [objective.under(Entry.of(parse_loss(row.loss)), 0) for row in sample]
     found = session.train("audit", entries, 1, steps, reserve=plan.verify_trainings)
     outcomes = {entry.digest: found[entry.key] for entry in entries}
     bar = passed[(len(passed) - 1) // 2]

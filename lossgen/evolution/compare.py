@@ -137,21 +137,20 @@ def compare(
         objective: its conditions are what each seed is trained under, all of them, and the seed's result is their
             mean; without one, each seed is trained once.
     """
-    conditions = [condition_of(text) for text in objective.conditions] if objective else [{}]
-    wanted = {
-        (contestant.entry.key, seed): [
-            Job(contestant.entry.under(condition) if condition else contestant.entry, seed * len(conditions) + place)
-            for place, condition in enumerate(conditions)
+    count = len(objective.conditions) if objective else 1
+    jobs = {
+        contestant.entry.key: [
+            Job(objective.under(contestant.entry, replicate) if objective else contestant.entry, replicate)
+            for replicate in range(seeds * count)
         ]
-        for seed in range(seeds)
         for contestant in contestants
     }
-    found = session.train_jobs(stage, [job for jobs in wanted.values() for job in jobs], steps, "all", reserve)
-    outcomes: dict[str, list[Outcome]] = {contestant.entry.key: [] for contestant in contestants}
-    for (key, _), jobs in wanted.items():
-        group = [found[job.key] for job in jobs if job.key in found]
-        if len(group) == len(jobs):
-            outcomes[key].append(objective.combined(group) if len(group) > 1 and objective else group[0])
+    in_turn = [job for of_all in zip(*jobs.values(), strict=True) for job in of_all]  # so that all have as many
+    found = session.train_jobs(stage, in_turn, steps, "all", reserve)
+    outcomes = {}
+    for key, own in jobs.items():
+        trained = {job.replicate: found[job.key] for job in own if job.key in found}
+        outcomes[key] = objective.by_seed(trained) if objective else list(trained.values())
     applied = recommended_applied(session.run.config.options) is True
     counted = steps if session.ready.counts_steps else 0
     return summarise_outcomes(session.objective, session.direction, contestants, outcomes, seeds, counted, applied)

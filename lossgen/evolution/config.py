@@ -61,7 +61,7 @@ class RunConfig(BaseModel):
     population: int = Field(settings.POPULATION, ge=1)
     generations: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    objective: Literal["quality", "robust", "stability"] = settings.OBJECTIVE
+    objective: settings.ObjectiveKind = settings.OBJECTIVE
     seeds: int = Field(settings.SEEDS, ge=1)
     rungs: list[tuple[int, int]] | None = None
     verify_seeds: int = Field(settings.VERIFY_SEEDS, ge=2)

@@ -19,7 +19,6 @@ from lossgen.evolution.config import BASELINES, RUNNERS_UP, DataConfig, RunConfi
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Plan
 from lossgen.evolution.finalists import check_ahead, choose_finalists
-from lossgen.evolution.objective import objective_for
 from lossgen.evolution.run import Run, versions
 from lossgen.evolution.search import Search, engine_of
 from lossgen.evolution.selection import Select, select
@@ -162,8 +161,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     forget_interim(archive)
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]
     engine = engine_of(session, select, vary)
-    objective = objective_for(run.config, session.objective, session.direction, session.ready.positive)
-    conditions = len(objective.conditions)
+    conditions = len(session.aim.conditions)
     runners_up = RUNNERS_UP if conditions == 1 else 0
     plan = session.plan(baselines[0], (1 + len(baselines) + runners_up) * verify_seeds * conditions)
     session.listener.planned(plan)
@@ -184,7 +182,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     archive.set_meta("interim", interim)
     session.forecast.expect(len(contestants) * verify_seeds * conditions)
     stage = "interim" if interim else "verify"
-    comparison = compare(session, stage, contestants, verify_seeds, plan.steps, objective=objective)
+    comparison = compare(session, stage, contestants, verify_seeds, plan.steps, objective=session.aim)
     if session.stopped and not any(result.outcomes for result in comparison.results):
         session.nothing_yet()
     comparison = dataclasses.replace(comparison, interim=interim or comparison.interim)

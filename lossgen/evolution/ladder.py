@@ -23,7 +23,6 @@ RUNGS: Mapping[str, tuple[str, str]] = {
     "data": ("other data", "is better on other data, too"),
 }
 """By name, lowest first: what a rung is called, and what a loss that has passed it may be said to be."""
-BASELINES = ("bce", "lsgan", "hinge", "ganetic")
 TARGETS = (0.9, 0.8, 0.7)
 """Targets for real images among which that of a one-sidedly smoothed BCE is tuned, each a baseline of its own."""
 

@@ -9,13 +9,14 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from lossgen.evolution.conditions import condition_text, rates
+from lossgen.evolution.conditions import condition_of, condition_text, rates
 from lossgen.evolution.config import RunConfig
+from lossgen.evolution.entry import Entry
 from lossgen.runner import Direction, Outcome
+from lossgen.settings import ObjectiveKind
 
-Kind = Literal["quality", "robust", "stability"]
 LEAST = 1e-12
 """A distance below this counts as this: logarithms have to be finite."""
 
@@ -33,7 +34,7 @@ class Objective:
         conditions: texts; replicate i is trained under the i-th, beginning again where they end.
     """
 
-    kind: Kind
+    kind: ObjectiveKind
     metric: str
     direction: Direction
     geometric: bool
@@ -42,6 +43,11 @@ class Objective:
     def condition(self, replicate: int) -> str:
         """The text of a replicate's condition."""
         return self.conditions[replicate % len(self.conditions)]
+
+    def under(self, entry: Entry, replicate: int) -> Entry:
+        """An entry under a replicate's condition."""
+        condition = self.condition(replicate)
+        return entry.under(condition_of(condition)) if condition else entry
 
     def values(self, outcomes: Sequence[Outcome]) -> list[float]:
         """What each outcome is worth, to be minimised; infinite where a training failed."""
@@ -70,6 +76,14 @@ class Objective:
         seconds = sum(outcome.seconds for outcome in outcomes)
         shared = [name for name in outcomes[0].metrics if all(name in outcome.metrics for outcome in outcomes)]
         return replace(outcomes[0], metrics={name: self._mean(name, outcomes) for name in shared}, seconds=seconds)
+
+    def by_seed(self, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
+        """One result a seed, in order, of outcomes by replicate; none of a seed of which some are missing."""
+        count = len(self.conditions)
+        seeds: dict[int, list[Outcome]] = {}
+        for replicate, outcome in sorted(outcomes.items(), key=lambda item: item[0]):
+            seeds.setdefault(replicate // count, []).append(outcome)
+        return [self.combined(found) if count > 1 else found[0] for found in seeds.values() if len(found) == count]
 
     def as_json(self) -> dict[str, Any]:
         """As an archive keeps it."""

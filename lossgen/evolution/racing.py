@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from lossgen.errors import InputError
 from lossgen.evolution.batch import Job, Keep
-from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.objective import Objective
 from lossgen.runner import Outcome
-from lossgen.stats import mean_rank_correlation, variance_components
+from lossgen.stats import mean_rank_correlation, rank_correlation, variance_components
 
 FORETOLD = "foretold"
 """In the archive: what each rung foretold of the next, as `Foretold.as_json` has it."""
@@ -121,6 +120,7 @@ class Race:
 
     Attributes:
         spent: steps of all trainings so far, continued ones counted from where they began.
+        dropped: of rungs that are left out, since which generation, and the rung that they did not foretell.
     """
 
     def __init__(self, rungs: Sequence[Rung], objective: Objective, seed: int, continues: bool = True) -> None:
@@ -129,8 +129,8 @@ class Race:
         self.seed = seed
         self.continues = continues
         self.spent = 0
+        self.dropped: dict[Rung, tuple[int, Rung]] = {}
         self._pairs: dict[tuple[Rung, Rung], _Pairs] = {}
-        self._dropped: dict[Rung, tuple[int, Rung]] = {}  # since which generation, and what it did not foretell
 
     @property
     def top(self) -> Rung:
@@ -159,7 +159,7 @@ class Race:
             found = trainer.train(jobs, rung.steps, "state" if self.continues and not last else "nothing")
             known = before.replicates if self.continues or before.steps == rung.steps else 0
             self.spent += sum(rung.steps - before.steps * (job.replicate < known) for job in jobs)
-            scores = {i: self._score(values[i]) for i in going}
+            scores = {i: self.objective.fitness(values[i]) for i in going}
             for i in going:
                 outcomes = [found.get(self._job(entries[i], r, rung, before).key) for r in range(rung.replicates)]
                 there = [outcome for outcome in outcomes if outcome is not None]
@@ -169,7 +169,7 @@ class Race:
                 break  # the time was up
             if before.steps:
                 new = rung.replicates > before.replicates  # what a seed did is not foretold by what the same seed did
-                now = {i: self._score(values[i][before.replicates if new else 0 :]) for i in going}
+                now = {i: self.objective.fitness(values[i][before.replicates if new else 0 :]) for i in going}
                 self._record(before, rung, scores, now, promoted, control)
             if not last:
                 promoted, control = self._through(generation, rung, {i: values[i] for i in going})
@@ -182,36 +182,29 @@ class Race:
             for found, place in zip(values, reached, strict=True)
         ]
 
-    def under(self, entry: Entry, replicate: int) -> Entry:
-        """An entry under a replicate's condition."""
-        condition = self.objective.condition(replicate)
-        return entry.under(condition_of(condition)) if condition else entry
-
     def foretold(self) -> list[Foretold]:
         """What the rungs have foretold so far; in order."""
         found = []
         for rung, following in sorted(self._pairs, key=lambda two: [self.rungs.index(each) for each in two]):
             pairs = self._pairs[rung, following]
             of_promoted, of_control = _correlation(pairs.promoted), _correlation(pairs.control)
-            generation, what = self._dropped.get(rung, (None, None))
+            generation, what = self.dropped.get(rung, (None, None))
             counts, dropped = (len(pairs.promoted), len(pairs.control)), generation if what == following else None
             found.append(Foretold(rung, following, *counts, of_promoted, of_control, dropped))
         return found
 
     def _job(self, entry: Entry, replicate: int, rung: Rung, before: Rung) -> Job:
         known = self.continues and replicate < before.replicates and before.steps < rung.steps
-        return Job(self.under(entry, replicate), replicate, before.steps if known else 0)
+        return Job(self.objective.under(entry, replicate), replicate, before.steps if known else 0)
 
     def _active(self) -> list[Rung]:
-        return [rung for rung in self.rungs if rung not in self._dropped]
-
-    def _score(self, values: Sequence[float]) -> float:
-        return self.objective.fitness(values)
+        return [rung for rung in self.rungs if rung not in self.dropped]
 
     def _through(self, generation: int, rung: Rung, values: Mapping[int, Sequence[float]]) -> tuple[set[int], set[int]]:
         """Who goes on by results, and who at random."""
         going = list(values)
-        order = promoted_of(np.array([values[i] for i in going], float), [self._score(values[i]) for i in going])
+        scores = [self.objective.fitness(values[i]) for i in going]
+        order = promoted_of(np.array([values[i] for i in going], float), scores)
         key = (generation, self.rungs.index(rung), CONTROL)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
         drawn = rng.permutation(len(going))[: _control(len(going))]
@@ -229,8 +222,8 @@ class Race:
         active = self._active()
         for two in pairwise(active):
             pairs = self._pairs.get(two, _Pairs())
-            if len(pairs.control) >= ENOUGH and not _correlation(pairs.control)[0] >= PREDICTS:
-                self._dropped[two[0]] = generation + 1, two[1]
+            if len(pairs.control) >= ENOUGH and not rank_correlation(*zip(*pairs.control, strict=True)) >= PREDICTS:
+                self.dropped[two[0]] = generation + 1, two[1]
 
 
 def promoted_of(values: NDArray[np.float64], scores: Sequence[float]) -> list[int]:

@@ -18,30 +18,22 @@ def comparison_of(archive: Archive) -> Comparison | None:
     direction: Direction = next(iter(archive.meta("objectives").values()))
     stages = ("interim",) if archive.meta("interim", False) else ("verify", "compare")
     objective = objective_of(archive)
-    conditions = len(objective.conditions)
-    trained: dict[tuple[str, str], list[tuple[str, Outcome]]] = {}
-    parts: dict[tuple[str, str, int], dict[int, Outcome]] = {}  # of a seed that was trained under several conditions
+    many = len(objective.conditions) > 1  # then they are parts of a seed's result, and none is a row's own
+    trained: dict[tuple[str, str], dict[int, Outcome]] = {}
+    digests: dict[tuple[str, str], str] = {}
     for key, name, outcome in (found for stage in stages for found in archive.outcomes(stage)):
-        if record["steps"] and key.steps != record["steps"]:
-            continue
-        if conditions == 1:
-            trained.setdefault((name, key.condition), []).append((key.digest, outcome))
-        else:
-            seed = (name, key.digest, key.replicate // conditions)
-            parts.setdefault(seed, {})[key.replicate] = outcome
-    for (name, digest, _), by_replicate in sorted(parts.items(), key=lambda item: item[0][2]):
-        if len(by_replicate) == conditions:
-            outcomes = [by_replicate[replicate] for replicate in sorted(by_replicate)]
-            trained.setdefault((name, ""), []).append((digest, objective.combined(outcomes)))
+        if not record["steps"] or key.steps == record["steps"]:
+            row_of = name, "" if many else key.condition  # in one comparison no two losses are called the same
+            trained.setdefault(row_of, {})[key.replicate] = outcome
+            digests.setdefault(row_of, key.digest)
     results = []
     for row in record["results"]:
-        condition = condition_text(row.get("condition", {}))
-        group = trained.get((row["name"], condition), [])  # in one comparison no two losses are called the same
-        digest = group[0][0] if group else parse_loss(row["loss"]).digest()
-        values, outcomes = row["values"], [outcome for _, outcome in group]
+        row_of = row["name"], condition_text(row.get("condition", {}))
+        digest = digests.get(row_of) or parse_loss(row["loss"]).digest()
+        values, outcomes = row["values"], objective.by_seed(trained.get(row_of, {}))
         summary = summarise(values, direction == "min") if values else None
         known = (row["name"], row["part"], row["loss"], digest)
-        how = (row["needs"], row["given"], row.get("rates", ""), condition)
+        how = (row["needs"], row["given"], row.get("rates", ""), row_of[1])
         results.append(Result(*known, outcomes, values, summary, *how))
     return Comparison(record["metric"], direction, results, record["steps"], record["interim"])
 

@@ -12,7 +12,6 @@ from lossgen.evolution.engine import MOST_PROPOSALS, Engine
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Plan
 from lossgen.evolution.hall_of_fame import HallOfFame
-from lossgen.evolution.objective import objective_for
 from lossgen.evolution.planner import generations_asked
 from lossgen.evolution.polish import Polish
 from lossgen.evolution.racing import FORETOLD, Race, Raced, Rung
@@ -57,7 +56,7 @@ def engine_of(session: Session, select: Select = select, vary: Vary = vary) -> E
         faults=faults,
         record=archive.add_candidates,
         max_candidates=config.max_candidates,
-        fitness=objective_for(config, session.objective, session.direction, session.ready.positive).fitness,
+        fitness=session.aim.fitness,
     )
 
 
@@ -69,11 +68,10 @@ class Search:
         self.session = session
         self.engine = engine
         self.plan = plan
-        self.objective = objective_for(config, session.objective, session.direction, session.ready.positive)
         rungs = config.rungs or [(plan.steps, config.replicates)]
-        self.race = Race([Rung(*rung) for rung in rungs], self.objective, config.seed, archive.meta(CONTINUES, True))
-        self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", self.objective)
-        keep_objective(archive, self.objective, self.race.top.steps, self.race.top.replicates)
+        self.race = Race([Rung(*rung) for rung in rungs], session.aim, config.seed, archive.meta(CONTINUES, True))
+        self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", session.aim)
+        keep_objective(archive, session.aim, self.race.top.steps, self.race.top.replicates)
 
     def run(self) -> None:
         """Search to the end of the budget, then polish."""
@@ -126,7 +124,7 @@ class Search:
 
     def _race(self, candidates: Sequence[Candidate]) -> bool:
         """Race the candidates of a generation and tell the engine; whether none was cut short."""
-        dropped = {each.rung for each in self.race.foretold() if each.dropped is not None}
+        dropped = set(self.race.dropped)
         trainer = self._trainer("search", candidates, self.plan.polish_trainings + self.plan.audit_trainings)
         raced = self.race.run(self.engine.generation - 1, [candidate.entry for candidate in candidates], trainer)
         foretold = self.race.foretold()
@@ -176,7 +174,7 @@ class Search:
             session.forecast.expect(after)
             session.listener.note(f"{best.candidate.name} has no constants to be polished")
             return
-        alone = Race([top], self.objective, session.run.config.seed)
+        alone = Race([top], session.aim, session.run.config.seed)
         while not polish.done and not session.stopping:
             with session.clock.phase("propose"):
                 offered = self.engine.offer(polish.ask(), "polish", best.entry.digest)
@@ -212,7 +210,7 @@ class _Trainer:
     def train(self, jobs: Sequence[Job], steps: int, keep: Keep) -> Mapping[tuple[str, int], Outcome]:
         """As `racing.Trainer` has it."""
         top = self.race.top
-        last = (steps, 1 + max(job.replicate for job in jobs)) == (top.steps, top.replicates) if jobs else False
+        last = (steps, 1 + max(job.replicate for job in jobs)) == (top.steps, top.replicates)
 
         def told(job: Job, outcome: Outcome) -> None:
             of = self._found.setdefault(job.entry.digest, {})

@@ -9,6 +9,8 @@ from lossgen.runner import Outcome
 
 STAGES = ("search", "polish")
 """Stages whose losses compete."""
+TOLD_STEPS = 0
+"""Steps of a training that ran elsewhere, in the archive: how many there were is not known."""
 OBJECTIVE = "objective"
 """In the archive: the objective of a search, with the steps and replicates of what is trained the whole way."""
 
@@ -60,8 +62,7 @@ def searched(archive: Archive) -> dict[str, Searched]:
         outcomes = [outcome for _, outcome in sorted(by_steps[steps], key=lambda pair: pair[0])]
         fitness = objective.fitness(objective.values(outcomes))
         status = " ".join(sorted({outcome.status for outcome in outcomes}))
-        told = steps == 0  # of a training that ran elsewhere, nobody knows its steps
-        whole = not kept or ((told or steps == kept["steps"]) and len(outcomes) >= kept["replicates"])
+        whole = not kept or (steps in (kept["steps"], TOLD_STEPS) and len(outcomes) >= kept["replicates"])
         value = objective.shown(fitness) if status == "ok" else None
         found[digest] = Searched(steps, outcomes, status, fitness, value, whole)
     return found

@@ -12,13 +12,14 @@ from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.conditions import condition_name, condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
+from lossgen.evolution.objective import objective_for
 from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan, mean_timing
 from lossgen.evolution.run import Run
 from lossgen.evolution.workers.here import Here
 from lossgen.evolution.workers.messages import Check, Task
 from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
 from lossgen.language.printer import print_loss
-from lossgen.runner import Direction, Member, Outcome
+from lossgen.runner import Member, Outcome
 
 STAGES = {
     "search": 0, "verify": 1, "interim": 1, "compare": 2, "timing": 3, "polish": 0, "audit": 0, "tune": 4,
@@ -41,6 +42,7 @@ class Session:
     Attributes:
         objective: name of the fitness.
         direction: "min" or "max".
+        aim: what a search makes of outcomes.
         clock: where the time goes.
         cache: outcomes across runs, where the run is to use them.
         stopping: whether no further training is to begin.
@@ -55,6 +57,7 @@ class Session:
         self.listener = Listeners([listener], self.stop)
         self.clock = clock
         self.objective, self.direction = next(iter(ready.objectives.items()))
+        self.aim = objective_for(run.config, self.objective, self.direction, ready.positive)
         self.stopping = self.stopped = False
         self.seconds_per_training = self.planned_seconds = 0.0
         self.plan_steps = 0
@@ -64,15 +67,9 @@ class Session:
 
     def fitness(self, outcomes: Sequence[Outcome]) -> float:
         """Mean of the first objective, to be minimised; infinite where a training failed."""
-        values = self.values(outcomes)
+        sign = 1.0 if self.direction == "min" else -1.0
+        values = [sign * o.metrics[self.objective] if o.status == "ok" else float("inf") for o in outcomes]
         return sum(values) / len(values) if values else float("inf")
-
-    def values(self, outcomes: Sequence[Outcome]) -> list[float]:
-        """The first objective by seed, to be minimised; infinite where a training failed."""
-        return [
-            signed(outcome.metrics[self.objective], self.direction) if outcome.status == "ok" else float("inf")
-            for outcome in outcomes
-        ]
 
     def stop(self) -> None:
         """End the run in order: what is being trained is finished, what there is is verified."""
@@ -315,8 +312,3 @@ class Session:
 def _check_of(entry: Entry, how: Check) -> Task:
     member = Member(entry.loss.name, entry.source, (0,))
     return Task(entry.digest, member, print_loss(entry.loss), 0, check=how)
-
-
-def signed(value: float, direction: Direction) -> float:
-    """The value as something to minimise."""
-    return value if direction == "min" else -value

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import OutcomeKey
-from lossgen.evolution.asked import FIRST_FRESH, TOLD_STEPS, Training, check_run, engine_of, objective_of, state_of
+from lossgen.evolution.asked import FIRST_FRESH, Training, check_run, engine_of, objective_of, state_of
 from lossgen.evolution.hall_of_fame import HallOfFame
-from lossgen.evolution.objective import Objective
 from lossgen.evolution.run import Run
+from lossgen.evolution.searched import TOLD_STEPS
+from lossgen.evolution.searched import objective_of as search_objective
 from lossgen.runner import Outcome, Status
 
 MOST_BYTES = 2**24
@@ -140,7 +141,7 @@ def _key(training: Training) -> OutcomeKey:
 
 def write_hall(run: Run) -> Path:
     """Write the best loss of each size."""
-    hall = HallOfFame(run.path / "hall_of_fame.csv", Objective("quality", *objective_of(run), False))
+    hall = HallOfFame(run.path / "hall_of_fame.csv", search_objective(run.archive))
     outcomes = state_of(run).outcomes
     for individual in engine_of(run).trained:
         trainings = [Training("search", individual.entry.digest, seed) for seed in range(run.config.seeds)]

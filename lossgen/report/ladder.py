@@ -1,13 +1,13 @@
 """The ladder of verification in words and tables: for a terminal, as Markdown, as JSON."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from lossgen.evolution.ladder import RUNGS, Ladder, Step
 from lossgen.evolution.verdict import SIGNIFICANT
 from lossgen.files import without_nan, write_text
-from lossgen.report.comparison import ordered, title_of
+from lossgen.report.comparison import cells_of, title_of
+from lossgen.report.documents import markdown_table, plain
 from lossgen.report.tables import few_seeds
 
 JSON, MARKDOWN = "ladder.json", "ladder.md"
@@ -52,29 +52,16 @@ def write_ladder(ladder: Ladder, folder: Path) -> None:
 
 def ladder_markdown(ladder: Ladder) -> str:
     """Headlines, a table of who passed what, and a table a comparison."""
-    lines = ["# Verification", "", *(f"- {ladder.headline(loss)}" for loss in ladder.losses), ""]
-    lines += _table(
-        ["rung", *ladder.losses],
-        [[RUNGS[step.rung][0], *(_mark(step, loss) for loss in ladder.losses)] for step in ladder.steps],
-    )
+    lines = ["# Verification", "", *(f"- {plain(ladder.headline(loss))}" for loss in ladder.losses), ""]
+    rows = [[RUNGS[step.rung][0], *(_mark(step, loss) for loss in ladder.losses)] for step in ladder.steps]
+    lines += markdown_table(["rung", *ladder.losses], rows)
     for step in ladder.steps:
         lines += ["", f"## {RUNGS[step.rung][0].capitalize()}", ""]
-        lines += [f"{step.detail}." if step.detail else f"Not tried: {step.why_not}."]
+        lines += [plain(f"{step.detail}." if step.detail else f"Not tried: {step.why_not}.")]
         for trial in step.trials:
-            comparison = trial.comparison
-            lines += ["", f"**{trial.what or title_of(comparison)}**", ""]
-            rows = []
-            for result in ordered(comparison):
-                s = result.summary
-                cells = [f"{value:.4g}" for value in (s.best, s.worst, s.mean, s.std, s.median)] if s else ["–"] * 5
-                interval = f"{s.low:.4g} – {s.high:.4g}" if s and s.n > 2 else "–"
-                bootstrap = f"{s.bootstrap[0]:.4g} – {s.bootstrap[1]:.4g}" if s and s.bootstrap else "–"
-                failed = f"{len(result.values)}" + f", {result.failed} failed" * bool(result.failed)
-                name = f"**{result.name}**" if result.part == "champion" else result.name
-                rows.append([name, *cells, interval, bootstrap, failed, result.rates or "–"])
-            head = ["loss", "best", "worst", "mean", "std", "median", "95 % Student", "95 % BCa", "seeds", "rates G:D"]
-            lines += _table(head, rows)
-            lines += ["", *(f"- {beside.sentence(comparison.metric)}" for beside in trial.found.values())]
+            lines += ["", f"**{plain(trial.what or title_of(trial.comparison))}**", ""]
+            lines += [*markdown_table(*cells_of(trial.comparison)), ""]
+            lines += [f"- {plain(beside.sentence(trial.comparison.metric))}" for beside in trial.found.values()]
     lines += [
         "",
         "Each loss beside the best baseline: ratio of the means with its 95 % bootstrap interval; Cliff's delta, 1 "
@@ -88,11 +75,3 @@ def _mark(step: Step, loss: str) -> str:
     if step.why_not:
         return "not tried"
     return "passed" if loss in step.passed else "not passed"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(head) + " |",
-        "|" + " --- |" * len(head),
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]

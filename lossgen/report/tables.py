@@ -9,7 +9,7 @@ from typing import Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
-from lossgen.evolution.asked import ROUNDS, TOLD_STEPS, engine_of, objective_of, state_of
+from lossgen.evolution.asked import ROUNDS, engine_of, objective_of, state_of
 from lossgen.evolution.audit import Audit, audit_of
 from lossgen.evolution.calibrating import STAGE
 from lossgen.evolution.compare import needs_text, recommended_applied
@@ -17,8 +17,8 @@ from lossgen.evolution.conditions import RECOMMENDED, condition_name, condition_
 from lossgen.evolution.ladder import headline_of_search
 from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import CONFIG, Run, open_run
-from lossgen.evolution.searched import objective_of as objective_of_search
-from lossgen.evolution.searched import searched
+from lossgen.evolution.searched import TOLD_STEPS, searched
+from lossgen.evolution.searched import objective_of as search_objective
 from lossgen.evolution.verdict import SIGNIFICANT, Verdict
 from lossgen.gan.describe import SourceRow
 from lossgen.language.parser import parse_loss
@@ -107,7 +107,7 @@ def setting_of(run: Run) -> str:
     config = run.config
     if config.objective == "robust" and config.grid:
         pairs = ", ".join(map(pair_text, config.grid))
-        mean = "geometric mean" if objective_of_search(run.archive).geometric else "mean"
+        mean = "geometric mean" if search_objective(run.archive).geometric else "mean"
         each = f"each seed with the learning rates {pairs}, and its result is their {mean}"
         return "; ".join(part for part in (setting_text(run.archive.meta("protocol", {})), f"but {each}") if part)
     rates = config.grid is not None or config.rates is not None

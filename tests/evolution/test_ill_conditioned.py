@@ -11,6 +11,7 @@ from lossgen.evolution.archive import Archive
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener
 from lossgen.evolution.finalists import first_sound
+from lossgen.evolution.objective import Objective
 from lossgen.evolution.search import engine_of
 from lossgen.evolution.space_reader import find_space
 from lossgen.language.parser import parse_loss
@@ -30,11 +31,10 @@ class FakeSession:
 
     def __init__(self, archive: Archive, refuses: bool = True) -> None:
         config = {"seed": 3, "population": 6, "space": "ganetic", "seed_losses": [], "max_candidates": None}
-        config |= {"objective": "quality", "grid": None}
-        self.objective, self.direction = "FD", "min"
+        self.aim = Objective("quality", "FD", "min", False)
         text = find_space("ganetic").text
         self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(**config, space_text=text))
-        self.ready = SimpleNamespace(scale_free=True, positive=False)
+        self.ready = SimpleNamespace(scale_free=True)
         self.listener = Listener()
         self.refuses = refuses
         self.asked: list[list[str]] = []
