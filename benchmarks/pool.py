@@ -32,9 +32,9 @@ from lossgen.language.printer import print_loss
 from lossgen.report.live import PlainView, console_for
 from lossgen.runner import Outcome
 
-RUNGS = (250, 500, 1000)
+RUNGS = (125, 250, 500)
 GENERATION = 50
-CUT = 6.0
+CUT = 2.5
 PAIRS = len(GRID)
 """Replicates 0 to 3 are those of a search, one a pair; 4 to 7 are the fresh ones."""
 
