@@ -6,6 +6,8 @@
 rates. A replay draws losses in random order and selects as a search does; what counts is the verified quality of what
 comes first, which is its mean over the pairs on fresh seeds, and the steps until then. All ways see the same orders.
 Steps to the quality that training every loss the whole way has after 96 losses are given as a part of what that takes.
+A second table chooses among the same losses, trained the whole way, by each objective of `lossgen evolve`, at four
+trainings a loss: how good the chosen are on fresh seeds over all pairs, and at their own best one.
 
 **The ring**: real searches of equal steps on the runner `ring`, by evolution, by random draws from the screened space,
 which is the null model of any search, and by a plain (mu + lambda) genetic algorithm, each with racing and with one
@@ -18,9 +20,9 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import joblib
@@ -42,6 +44,7 @@ from lossgen.evolution.variation import Vary, vary
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
+from lossgen.settings import ObjectiveKind
 
 POOL = Path(__file__).with_name("results") / "pool.json"
 GENERATION = 16
@@ -63,11 +66,13 @@ class Pool:
         self.rungs = [int(steps) for steps in content["rungs"]]
         self.entries: list[Entry] = []
         self._values: dict[str, dict[int, list[float | None]]] = {}
+        self._tuned: dict[str, list[float | None]] = {}
         for row in content["losses"]:
             loss = parse_loss(row["loss"])
             entry = Entry(loss, "", loss.digest())
             self.entries.append(entry)
             self._values[entry.digest] = {int(steps): values for steps, values in row["values"].items()}
+            self._tuned[entry.digest] = row["tuned"]
 
     def train(self, jobs: Sequence[Job], steps: int, keep: Keep) -> dict[tuple[str, int], Outcome]:
         """What a training came to; of a loss that was trained no further, what it had come to there."""
@@ -78,10 +83,29 @@ class Pool:
 
     def verified(self, entry: Entry) -> float:
         """Geometric mean over the pairs on fresh seeds at the last rung; infinite where there are none."""
+        return math.exp(np.mean(np.log(self._fresh(entry))))
+
+    def at_its_best(self, entry: Entry) -> float:
+        """On fresh seeds at the last rung, with the pair that is best there; infinite where there is none."""
+        return float(self._fresh(entry).min())
+
+    def chosen_by(self, kind: ObjectiveKind, entry: Entry) -> float:
+        """Fitness of the whole way by an objective, four trainings a loss; infinite where there are none."""
+        top = self.rungs[-1]
+        pairs = self._values[entry.digest][top][: len(self.objective.conditions)]
+        values = pairs if kind == "robust" else self._tuned[entry.digest]
+        objective = replace(self.objective, kind=kind, geometric=kind != "quality")
+        return objective.fitness([self._worth(value, objective.geometric) for value in values])
+
+    def _fresh(self, entry: Entry) -> np.ndarray:
         values = self._values[entry.digest][self.rungs[-1]][len(self.objective.conditions) :]
-        if not values or None in values:
+        return np.array([math.inf if value is None else value for value in values or [None]])
+
+    @staticmethod
+    def _worth(value: float | None, geometric: bool) -> float:
+        if value is None:
             return math.inf
-        return math.exp(np.mean(np.log(np.asarray(values, float))))
+        return math.log(value) if geometric else value
 
     def _outcome(self, digest: str, replicate: int, steps: int) -> Outcome:
         known = self._values[digest]
@@ -151,6 +175,25 @@ def replays(pool: Pool, count: int) -> list[dict[str, Any]]:
             "part": part, "losses": int(GENERATION * (reached[0] + 1)) if len(reached) else None,
             "at_the_end": float(medians[-1]), "curve": [spent.tolist(), medians.tolist()],
         })  # fmt: skip
+    return rows
+
+
+def objectives(pool: Pool, count: int) -> list[dict[str, Any]]:
+    """A row an objective: how good the loss is that it chooses among `DRAWN` of the pool, and how it ranks all."""
+    from scipy.stats import spearmanr
+
+    draws = [np.random.default_rng((seed, 2)).permutation(len(pool.entries))[:DRAWN] for seed in range(count)]
+    whole = [entry for entry in pool.entries if math.isfinite(pool.verified(entry))]
+    rows = []
+    for kind in get_args(ObjectiveKind):
+        fitness = [pool.chosen_by(kind, entry) for entry in pool.entries]
+        best = [pool.entries[min(draw, key=fitness.__getitem__)] for draw in draws]
+        row: dict[str, Any] = {"objective": kind}
+        for name, judged in (("over_pairs", pool.verified), ("at_its_best", pool.at_its_best)):
+            low, median, high = np.percentile([judged(entry) for entry in best], [25, 50, 75]).tolist()
+            ranks = spearmanr([pool.chosen_by(kind, entry) for entry in whole], [judged(entry) for entry in whole])
+            row[name] = {"median": median, "quartiles": [low, high], "rank_correlation": float(ranks.statistic)}
+        rows.append(row)
     return rows
 
 
@@ -236,10 +279,24 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
                 f"{row['way']:<34}{row['steps']:>10.0f}{row['verified']:>10.2f}{low:>8.1f} –{high:>6.1f}{as_good:>19}"
                 f"{row['losses'] or '':>8}"
             )
+        result["objectives"] = chosen = objectives(pool, count)
+        print(
+            f"chosen among {DRAWN} losses by each objective; on fresh seeds, median (quartiles) and rank correlation:"
+        )
+        for row in chosen:
+            said = [
+                f"{name.replace('_', ' ')} {found['median']:.2f} ({found['quartiles'][0]:.2f} – "
+                f"{found['quartiles'][1]:.2f}), {found['rank_correlation']:.2f}"
+                for name, found in row.items()
+                if name != "objective"
+            ]
+            print(f"{row['objective']:<12}" + "; ".join(said))
     if part in ("both", "ring"):
         result["ring"] = found = ring(searches, jobs)
         result["ring_methods"] = methods = compared(found)
-        print(f"ring: {searches} searches of {RING_STEPS} steps of each; verified SW[ring], over random draws' without races:")
+        print(
+            f"ring: {searches} searches of {RING_STEPS} steps of each; verified SW[ring], over random draws', no races:"
+        )
         print(f"{'method':<24}{'racing':>8}{'losses':>8}{'median':>9}{'ratio':>8}{'p':>8}")
         for row in methods:
             said = "yes" if row["racing"] else "no"
