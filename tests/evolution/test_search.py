@@ -1,5 +1,7 @@
 """Whole searches on a runner that trains nothing: equal for any number of workers, across kills and resumes."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from torture.harness import Driver
 
+from lossgen.cli import main
 from lossgen.evolution.run import open_run
 from lossgen.files import without_nan
 from lossgen.language.parser import parse_loss
@@ -34,11 +37,17 @@ def trained(run: Path, stage: str) -> float:
 
 
 def lossgen(*args: str | Path, cwd: Path, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "lossgen", *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout
+    """What a command prints, run in this process: only its workers are others, where it has some."""
+    out, err, ended = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd):
+        patch.setattr(sys, "argv", ["lossgen", *map(str, args)])
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                ended = int(end.code or 0)
+    assert ended == code, out.getvalue() + err.getvalue()
+    return out.getvalue() if code == 0 else err.getvalue()
 
 
 def search(cwd: Path, out: str, *more: str) -> str:
@@ -189,11 +198,7 @@ def test_a_changed_runner_file_is_refused(tmp_path: Path) -> None:
     runner.write_text(TOY.read_text())
     lossgen("evolve", "--runner", runner, *SMALL[:4], "--verify-seeds", "2", "--out", "run", cwd=tmp_path)
     runner.write_text(TOY.read_text() + "\n# changed\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "lossgen", "evolve", "--resume", "run"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "has changed since the run began" in done.stderr
+    assert "has changed since the run began" in lossgen("evolve", "--resume", "run", cwd=tmp_path, code=2)
 
 
 def test_a_time_limit_ends_the_search_and_verifies(tmp_path: Path) -> None:
