@@ -136,7 +136,7 @@ def _judge(climb: Climb) -> Step:
     judged = _judged(comparison, rejudge)
     titles = {rejudge.title(metric): way for metric, way in (("FD", "min"), ("KID", "min"), ("coverage", "max"))}
     trials = [climb.beside(under_metric(judged, title, way), title) for title, way in titles.items()]
-    return Step("judge", f"the models of the rung {before}; {rejudge.description}", trials)
+    return Step("judge", f"the models of the rung '{RUNGS[before][0]}'; {rejudge.description.rstrip('.')}", trials)
 
 
 def _wide(climb: Climb) -> Step:

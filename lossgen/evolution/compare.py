@@ -14,7 +14,7 @@ from lossgen.language.printer import format_constant, print_loss
 from lossgen.runner import Direction, Outcome
 from lossgen.stats import Summary, summarise
 
-Part = Literal["champion", "baseline", "runner-up", "loss"]
+Part = Literal["champion", "baseline", "runner-up", "loss", "verified"]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Trial:
 
     Attributes:
         what: what it is of, within its rung: "KID[random]", "normalisation batch"; "" where the rung has one.
-        comparison: of the losses, whose part is "champion", and the baselines.
+        comparison: of the losses, whose part is "verified", and the baselines.
         found: by loss.
     """
 
@@ -176,18 +176,18 @@ def beside_baselines(
     Args:
         baselines: names of those; a loss among them is held against the others. None for all that are no losses.
     """
-    parts = [replace(r, part="champion" if r.name in losses else "baseline") for r in comparison.results]
+    parts = [replace(r, part="verified" if r.name in losses else "baseline") for r in comparison.results]
     comparison = replace(comparison, results=parts)
-    champions = comparison.of("champion")
+    verified = comparison.of("verified")
     known = [r for r in parts if (r.part == "baseline" if baselines is None else r.name in baselines)]
-    against = [_best([r for r in known if r.name != champion.name], comparison) for champion in champions]
+    against = [_best([r for r in known if r.name != loss.name], comparison) for loss in verified]
     raw = [
-        mann_whitney(to_rank(champion, comparison.direction), to_rank(best, comparison.direction))
-        for champion, best in zip(champions, against, strict=True)
+        mann_whitney(to_rank(loss, comparison.direction), to_rank(best, comparison.direction))
+        for loss, best in zip(verified, against, strict=True)
     ]
     found = {
-        champion.name: _beside(champion, best, comparison, p, len(champions))
-        for champion, best, p in zip(champions, against, holm(raw), strict=True)
+        loss.name: _beside(loss, best, comparison, p, len(verified))
+        for loss, best, p in zip(verified, against, holm(raw), strict=True)
     }
     return Trial(what, comparison, found)
 

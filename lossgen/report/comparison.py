@@ -45,7 +45,7 @@ def comparison_table(comparison: Comparison, setting: str) -> "Table":
         else:
             table.add_column(column, justify="right", min_width=least)
     for result, row in zip(ordered(comparison), rows, strict=True):
-        table.add_row(*map(Text, row), style="bold" if result.part == "champion" else None)
+        table.add_row(*map(Text, row), style="bold" if result.part in ("champion", "verified") else None)
     return table
 
 

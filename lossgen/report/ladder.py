@@ -57,7 +57,8 @@ def ladder_markdown(ladder: Ladder) -> str:
     lines += markdown_table(["rung", *ladder.losses], rows)
     for step in ladder.steps:
         lines += ["", f"## {RUNGS[step.rung][0].capitalize()}", ""]
-        lines += [plain(f"{step.detail}." if step.detail else f"Not tried: {step.why_not}.")]
+        detail = f"{step.detail[:1].upper()}{step.detail[1:]}."
+        lines += [plain(detail if step.detail else f"Not tried: {step.why_not}.")]
         for trial in step.trials:
             lines += ["", f"**{plain(trial.what or title_of(trial.comparison))}**", ""]
             lines += [*markdown_table(*cells_of(trial.comparison)), ""]
