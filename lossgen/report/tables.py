@@ -105,17 +105,19 @@ def numbers_of(protocol: Mapping[str, Any]) -> str:
 def setting_of(run: Run) -> str:
     """What the trainings of a run had in common, and what in a comparison each row has of its own."""
     config = run.config
-    if config.objective == "robust" and config.grid:
-        pairs = ", ".join(map(pair_text, config.grid))
+    setting, pairs = setting_text(run.archive.meta("protocol", {})), ", ".join(map(pair_text, config.grid or []))
+    own = ["regularisers"] * (config.regularisers is not None)
+    if config.kind == "calibrate":
+        parts = [f"but each loss and seed with the learning rates {pairs}" if pairs else ""]
+    elif config.objective == "robust" and config.grid:
         mean = "geometric mean" if search_objective(run.archive).geometric else "mean"
-        each = f"each seed with the learning rates {pairs}, and its result is their {mean}"
-        return "; ".join(part for part in (setting_text(run.archive.meta("protocol", {})), f"but {each}") if part)
-    rates = config.grid is not None or config.rates is not None
-    own = ["regularisers"] * (config.regularisers is not None) + ["learning rates"] * rates
-    setting = setting_text(run.archive.meta("protocol", {}))
-    instead = f"but {' and '.join(own)} of each row's own" if own else ""
-    chosen = "these rates were chosen by fitness on seeds of their own" if config.grid else "these rates were given"
-    return "; ".join(part for part in (setting, instead, chosen if rates else "") if part)
+        parts = [f"but each seed with the learning rates {pairs}, and its result is their {mean}"]
+    elif config.grid is not None or config.rates is not None:
+        chosen = "these rates were chosen by fitness on seeds of their own" if config.grid else "these rates were given"
+        parts = [f"but {' and '.join([*own, 'learning rates'])} of each row's own", chosen]
+    else:
+        parts = [f"but {' and '.join(own)} of each row's own" if own else ""]
+    return "; ".join(part for part in (setting, *parts) if part)
 
 
 def candidates_csv(archive: Archive) -> str:

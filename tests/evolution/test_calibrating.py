@@ -75,6 +75,7 @@ def test_it_says_what_was_put_in(whole: tuple[Run, list[str]]) -> None:
     assert "calibration.md" in repr(whole[0])
     text = (whole[0].path / "calibration.md").read_text()
     assert "| Hinge |" in text and "failed" in text
+    assert "but each loss and seed with the learning rates 0.003:0.003" in text and "chosen by fitness" not in text
     assert len((whole[0].path / "trainings.csv").read_text().splitlines()) == 1 + 6 * 2 * 2 * 4
 
 
