@@ -5,9 +5,10 @@ import signal
 
 from hypothesis import settings
 
-# The kernel's calls are tiny here, and on a busy machine threads wait for each other, a hundred times as long. Numba
-# tells OpenMP, so this is torch's number of threads too.
+# Calls of the kernel and of torch are tiny here, and on a busy machine threads wait for each other, a hundred times as
+# long.
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell's background job ignores Ctrl-C, and what it starts would too: tests of an interruption would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -1,5 +1,6 @@
 """Values, and values with score-gradients, of a population of expressions at many points."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,12 +75,23 @@ def _run(
 
 def _shares(offsets: NDArray[np.int64], points: int) -> NDArray[np.int64]:
     """Where the programs of each thread begin, (threads + 1,): about as many instructions for each."""
-    import numba
-
     total = int(offsets[-1])
-    threads = max(1, min(numba.get_num_threads(), total * points // ENOUGH))
+    threads = max(1, min(_most_threads(), total * points // ENOUGH))
     found: NDArray[np.int64] = np.searchsorted(offsets, np.arange(threads + 1) * total // threads).astype(np.int64)
     return found
+
+
+def _most_threads() -> int:
+    """Numba's number of threads. Numba starts them when it is first asked, and tells OpenMP how many there are; PyTorch
+    asks OpenMP, so what the user has set there is set again."""
+    import numba
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    count = int(numba.get_num_threads())
+    if torch and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
+    return count
 
 
 def _padded(count: int) -> int:

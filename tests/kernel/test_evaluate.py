@@ -147,6 +147,17 @@ def test_threads_change_nothing() -> None:
     assert done.stdout.split() == ["3", hashlib.sha256(rows[0] + rows[1]).hexdigest()]
 
 
+def test_torch_keeps_the_threads_that_it_was_given() -> None:
+    code = (
+        "import torch; torch.set_num_threads(1); print(torch.get_num_threads())\n"
+        "from lossgen.kernel.evaluate import values; from lossgen.language.expression import variable\n"
+        "values([variable('score')], [0.0]); print(torch.get_num_threads())"
+    )
+    environment = os.environ | {"NUMBA_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1"]
+
+
 def parse(text: str) -> Expression:
     label = parse_loss(text).label
     assert label is not None
