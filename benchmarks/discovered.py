@@ -29,6 +29,7 @@ from lossgen.evolution.archive import found_name
 from lossgen.evolution.run import open_run, versions
 from lossgen.evolution.searched import searched
 from lossgen.files import write_text
+from lossgen.kernel.fingerprint import normalised
 from lossgen.kernel.screen import screen
 from lossgen.language.expression import Expression
 from lossgen.language.loss import Loss
@@ -141,7 +142,8 @@ def _ratio(a: float, b: float) -> float:
 def apart(losses: Sequence[Found], count: int) -> list[Found]:
     """The best of good losses, the best first, and those farthest from the ones before them, by gradient curves."""
     good = [found for found in losses if found.value <= NEAR * losses[0].value]
-    places = np.array([_place(found.loss) for found in good])
+    curves = [each.curves for each in screen([lower_loss(found.loss) for found in good])]
+    places = np.array([normalised(each, scale_free=True) for each in curves])
     chosen = [0]
     while len(chosen) < min(count, len(good)):
         distances = np.min([np.linalg.norm(places - places[i], axis=1) for i in chosen], axis=0)
@@ -150,13 +152,6 @@ def apart(losses: Sequence[Found], count: int) -> list[Found]:
             break
         chosen.append(farthest)
     return [good[i] for i in chosen]
-
-
-def _place(loss: Loss) -> np.ndarray:
-    """Gradients by the score on the screen's grid, the discriminator's and the generator's each with a largest of 1."""
-    gradient = screen([lower_loss(loss)])[0].curves.gradient
-    parts = [gradient[:2].ravel(), gradient[2].ravel()]
-    return np.concatenate([part / (np.abs(part).max() or 1.0) / math.sqrt(part.size) for part in parts])
 
 
 def written(chosen: Sequence[Found], folder: Path) -> Iterator[Path]:

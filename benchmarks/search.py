@@ -95,22 +95,18 @@ class Pool:
         pairs = self._values[entry.digest][top][: len(self.objective.conditions)]
         values = pairs if kind == "robust" else self._tuned[entry.digest]
         objective = replace(self.objective, kind=kind, geometric=kind != "quality")
-        return objective.fitness([self._worth(value, objective.geometric) for value in values])
+        return objective.fitness(objective.values([self._result(value) for value in values]))
 
     def _fresh(self, entry: Entry) -> np.ndarray:
         values = self._values[entry.digest][self.rungs[-1]][len(self.objective.conditions) :]
         return np.array([math.inf if value is None else value for value in values or [None]])
 
-    @staticmethod
-    def _worth(value: float | None, geometric: bool) -> float:
-        if value is None:
-            return math.inf
-        return math.log(value) if geometric else value
-
     def _outcome(self, digest: str, replicate: int, steps: int) -> Outcome:
         known = self._values[digest]
         at = steps if known[steps] else max(s for s in known if s < steps and known[s])
-        value = known[at][replicate]
+        return self._result(known[at][replicate])
+
+    def _result(self, value: float | None) -> Outcome:
         if value is None:
             return Outcome("diverged", reason="in the pool")
         return Outcome("ok", {self.objective.metric: value})

@@ -54,7 +54,7 @@ def probes(curves: Curves, scale_free: bool = True) -> tuple[str, ...]:
     Returns:
         1 to 64 fingerprints, all different; the first is that of `fingerprint`, the others go over few steps first.
     """
-    place = _scaled(curves, scale_free) * 10**DIGITS + STEP
+    place = normalised(curves, scale_free) * 10**DIGITS + STEP
     cell = np.floor(place).astype(np.int32)
     distance = np.abs(place - np.rint(place))
     near = np.flatnonzero(distance < NEAR)
@@ -77,7 +77,7 @@ def probes(curves: Curves, scale_free: bool = True) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _scaled(curves: Curves, scale_free: bool) -> NDArray[np.float64]:
+def normalised(curves: Curves, scale_free: bool) -> NDArray[np.float64]:
     """The gradients, the largest of an optimiser's being 1; and the logarithms of the scales where they count."""
     discriminator, generator = curves.gradient[:2], curves.gradient[2]
     scales = [float(np.max(np.abs(part))) or 1.0 for part in (discriminator, generator)]
