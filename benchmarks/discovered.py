@@ -27,7 +27,7 @@ import numpy as np
 from lossgen.codegen.card import card
 from lossgen.evolution.archive import found_name
 from lossgen.evolution.run import open_run, versions
-from lossgen.evolution.searched import searched
+from lossgen.evolution.searched import ranking
 from lossgen.files import write_text
 from lossgen.kernel.fingerprint import normalised
 from lossgen.kernel.screen import screen
@@ -61,16 +61,15 @@ class Found:
 def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
     """All losses of a run, the best first; and what its verification came to."""
     with open_run(folder, locked=False) as run:
-        known = searched(run.archive)
-        rows = {row.digest: row for row in run.archive.candidates() if row.fate == "trained"}
+        ranked = ranking(run.archive)
         result, seed = run.archive.meta("result"), run.config.seed
     if not result:
         raise click.ClickException(f"{folder}: has not verified anything yet; let it finish (--resume)")
-    losses = []
-    for digest, row in rows.items():
-        value = known[digest].value
-        if known[digest].whole and value is not None and math.isfinite(known[digest].fitness):
-            losses.append(Found(number, seed, parse_loss(row.loss).renamed(found_name(digest)), value))
+    losses = [
+        Found(number, seed, parse_loss(row.loss).renamed(found_name(row.digest)), each.value)
+        for row, each in ranked
+        if each.value is not None
+    ]
     champion = next((row for row in result["results"] if row["part"] == "champion"), None)
     baselines = [row for row in result["results"] if row["part"] == "baseline"]
     best = min(baselines, key=lambda row: row["mean"])
@@ -81,7 +80,7 @@ def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
         "best_baseline": best["name"], "baseline": best["mean"],
         "ratio": champion and champion["mean"] / best["mean"], "finding": verdict.get("finding"), "p": verdict.get("p"),
     }  # fmt: skip
-    return sorted(losses, key=lambda found: found.value), record
+    return losses, record
 
 
 def shapes(loss: Loss) -> set[str]:

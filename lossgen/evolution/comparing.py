@@ -1,6 +1,5 @@
 """The command compare: which losses are asked for, their trainings, and what a run keeps of them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from lossgen.evolution.conditions import NONE, pair_text, rates, regularised
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.run import CONFIG, open_run
-from lossgen.evolution.searched import searched
+from lossgen.evolution.searched import ranking
 from lossgen.evolution.session import Session
 from lossgen.evolution.tuning import tune
 from lossgen.evolution.verdict import Verdict
@@ -113,15 +112,12 @@ def _best(argument: str) -> list[str]:
     if not (count.isdecimal() and len(count) < 6 and (Path(run) / CONFIG).is_file()):
         return []
     with open_run(run, locked=False) as opened:
-        known = searched(opened.archive)
-        whole = {digest: found for digest, found in known.items() if found.whole and math.isfinite(found.fitness)}
-        rows = {row.digest: row for row in opened.archive.candidates() if row.fate == "trained" and row.digest in whole}
-    ranking = sorted(rows.values(), key=lambda row: (whole[row.digest].fitness, row.size, row.digest))
+        best = [row for row, _ in ranking(opened.archive)]
     wanted = int(count)
-    if not 0 < wanted <= len(ranking):
-        most = f"has {len(ranking)} losses that trained well; give {run}:{len(ranking)} or fewer"
-        raise InputError(f"loss {argument}: the run {most if ranking else 'has no loss that trained well'}")
-    return [print_loss(parse_loss(row.loss).renamed(found_name(row.digest))) for row in ranking[:wanted]]
+    if not 0 < wanted <= len(best):
+        most = f"has {len(best)} losses that trained well; give {run}:{len(best)} or fewer"
+        raise InputError(f"loss {argument}: the run {most if best else 'has no loss that trained well'}")
+    return [print_loss(parse_loss(row.loss).renamed(found_name(row.digest))) for row in best[:wanted]]
 
 
 def _zoo() -> list[str]:

@@ -1,9 +1,10 @@
 """What the search of a run came to, loss by loss, as its archive has it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lossgen.evolution.archive import Archive
+from lossgen.evolution.archive import Archive, CandidateRow
 from lossgen.evolution.objective import Objective, objective_from
 from lossgen.runner import Outcome
 
@@ -66,3 +67,12 @@ def searched(archive: Archive) -> dict[str, Searched]:
         value = objective.shown(fitness) if status == "ok" else None
         found[digest] = Searched(steps, outcomes, status, fitness, value, whole)
     return found
+
+
+def ranking(archive: Archive) -> list[tuple[CandidateRow, Searched]]:
+    """The losses that were trained the whole way without a failure, the best first."""
+    known = searched(archive)
+    rows = {row.digest: row for row in archive.candidates() if row.fate == "trained" and row.digest in known}
+    found = [(row, known[digest]) for digest, row in rows.items()]
+    whole = [(row, each) for row, each in found if each.whole and math.isfinite(each.fitness)]
+    return sorted(whole, key=lambda pair: (pair[1].fitness, pair[0].size, pair[0].digest))

@@ -73,7 +73,8 @@ def plateau_line(calibration: Calibration) -> str:
     if calibration.plateau is not None:
         most = max(gain for steps, gain in gains.items() if steps >= calibration.plateau)
         took = f"took at most {max(most, 0.0):.0%} off {name}'s distance"
-        return f"Plateau: from {calibration.plateau} steps on. From there doubling the steps {took}."
+        luck = " Of one seed that may be luck." if calibration.panel.seeds == 1 else ""
+        return f"Plateau: from {calibration.plateau} steps on. From there doubling the steps {took}.{luck}"
     if not gains:
         return "Whether there is a plateau cannot be told: no budget is twice another, or the metric is no distance."
     last = max(gains)
