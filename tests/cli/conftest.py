@@ -1,12 +1,10 @@
 """How the tests of the commands call them, and settings of those that run whole searches."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from lossgen.cli import main
+from here import exit_code
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,13 +24,8 @@ def call(
     monkeypatch.delenv("LOSSGEN_DATA", raising=False)
 
     def run(*args: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lossgen", *map(str, args)])
         capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = exit_code(*args)
         out, err = capfd.readouterr()
         return code, out, err
 

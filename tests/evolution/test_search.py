@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from here import exit_code
 from torture.harness import Driver
 
-from lossgen.cli import main
 from lossgen.evolution.run import open_run
 from lossgen.files import without_nan
 from lossgen.language.parser import parse_loss
@@ -38,14 +38,9 @@ def trained(run: Path, stage: str) -> float:
 
 def lossgen(*args: str | Path, cwd: Path, code: int = 0) -> str:
     """What a command prints, run in this process: only its workers are others, where it has some."""
-    out, err, ended = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd):
-        patch.setattr(sys, "argv", ["lossgen", *map(str, args)])
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main()
-            except SystemExit as end:
-                ended = int(end.code or 0)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        ended = exit_code(*args)
     assert ended == code, out.getvalue() + err.getvalue()
     return out.getvalue() if code == 0 else err.getvalue()
 
