@@ -16,6 +16,11 @@ def zoo_dir() -> Path:
     return resource_dir("generated")
 
 
+def shortlist_dir() -> Path:
+    """Folder of the good and diverse losses that searches have found (docs/discovered.md)."""
+    return zoo_dir() / "shortlist"
+
+
 def cache_dir() -> Path:
     """User cache folder for what can be made again (trained extractors, downloads). `LOSSGEN_CACHE` moves it."""
     import os

@@ -30,7 +30,7 @@ def compile_(
 
     A .loss file's is written beside it (foo.loss to foo.py, with --target keras to foo_keras.py, with --target numpy,
     which has no gradients, to foo_numpy.py), any other is printed, unless -o says where. Without LOSS: all .loss files
-    in ./generated.
+    in ./generated and the folders in it.
     """
     from lossgen.cli.outputs import check_output, check_replaceable
     from lossgen.cli.screened import warn_of_rejection
@@ -40,7 +40,7 @@ def compile_(
     from lossgen.files import write_text
 
     if not losses:
-        losses = tuple(str(path) for path in sorted(Path("generated").glob("*.loss")))
+        losses = tuple(str(path) for path in sorted(Path("generated").rglob("*.loss")))
         if not losses:
             raise InputError("compile: give a LOSS, or run it where ./generated holds .loss files")
     if len(losses) > 1 and (name is not None or output):

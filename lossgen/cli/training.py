@@ -108,8 +108,8 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 def compare(ctx: click.Context, /, **flags: Any) -> None:
     """Train losses on the same seeds at equal budget; print a table, draw a box plot and samples.
 
-    LOSS may also be `zoo`: all losses that come with lossgen, aliases left out; or RUN:5, the five best losses that a
-    search has found, as it searched them. With the --out of an earlier comparison
+    LOSS may also be `zoo`: the known losses that come with lossgen, aliases left out; `shortlist`: those that searches
+    have found; or RUN:5, the five best losses of a search, as it searched them. With the --out of an earlier comparison
     under the same setting, more losses or more --seeds go on with it: only what is missing is trained.
     """
     _train(ctx, "compare", flags)

@@ -16,7 +16,7 @@ from lossgen.codegen.torch_module import emit_torch
 from lossgen.errors import InputError
 from lossgen.language.loss import Loss
 from lossgen.language.parser import MAX_TEXT, parse_loss
-from lossgen.resources import zoo_dir
+from lossgen.resources import shortlist_dir, zoo_dir
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,10 +82,10 @@ def run_source(source: str) -> types.ModuleType:
 
 
 def load_argument(text: str, trust: bool = False) -> NamedSource:
-    """The loss that a LOSS argument means: a path that exists, else a zoo name, else an expression.
+    """The loss that a LOSS argument means: a path that exists, else a name (zoo or shortlist), else an expression.
 
     Args:
-        text: path of a `.loss` or an emitted `.py` file of any target, a name of the zoo, or loss text.
+        text: path of a `.loss` or an emitted `.py` file of any target, a name of the zoo or shortlist, or loss text.
         trust: take the body of a `.py` file as it is, although it differs from what lossgen would write.
 
     Raises:
@@ -97,8 +97,9 @@ def load_argument(text: str, trust: bool = False) -> NamedSource:
         raise InputError(f"loss {text}: no such file")
     if exists and path.is_file():
         return _from_file(path, trust)
-    if text.isidentifier() and (zoo_dir() / f"{text[:100]}.loss").is_file():
-        return _from_file(zoo_dir() / f"{text}.loss", trust)
+    known = _named(text)
+    if known is not None:
+        return _from_file(known, trust)
     try:
         loss = parse_loss(text)
     except InputError as error:
@@ -112,9 +113,15 @@ def load_argument(text: str, trust: bool = False) -> NamedSource:
     return NamedSource(loss, emit_torch(loss))
 
 
+def _named(name: str) -> Path | None:
+    """The `.loss` file of a name of the zoo or the shortlist."""
+    paths = [folder / f"{name[:100]}.loss" for folder in (zoo_dir(), shortlist_dir()) if name.isidentifier()]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _near(name: str) -> str:
-    """The zoo's name that was meant, as it seems; else all of them."""
-    close = difflib.get_close_matches(name.lower(), zoo_names(), n=1)
+    """The name that was meant, as it seems; else all of the zoo's."""
+    close = difflib.get_close_matches(name.lower(), [*zoo_names(), *shortlist_names()], n=1)
     return f"; did you mean {close[0]}?" if close else f" ({', '.join(zoo_names())})"
 
 
@@ -129,6 +136,11 @@ def _like_a_path(text: str) -> bool:
 def zoo_names() -> list[str]:
     """Names of the losses that come with lossgen."""
     return sorted(path.stem for path in zoo_dir().glob("*.loss") if not path.stem.startswith("evolved_"))
+
+
+def shortlist_names() -> list[str]:
+    """Names of the losses of the shortlist, which searches have found."""
+    return sorted(path.stem for path in shortlist_dir().glob("*.loss"))
 
 
 def read_emitted(source: str, where: str) -> Loss:

@@ -1,10 +1,10 @@
 """The command compare: which losses are asked for, their trainings, and what a run keeps of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lossgen.codegen.load import load_argument, read_emitted, zoo_names
+from lossgen.codegen.load import load_argument, read_emitted, shortlist_names, zoo_names
 from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive, found_name
 from lossgen.evolution.compare import Comparison, Contestant, compare, summarise_outcomes
@@ -82,12 +82,13 @@ def finish(session: Session, comparison: Comparison, verdict: Verdict | None) ->
 def loss_sources(arguments: Sequence[str], trust: bool, command: str = "compare") -> list[str]:
     """Emitted modules of the LOSS arguments of a command.
 
-    `zoo` means what comes with lossgen, without aliases, and RUN:N the N best losses that a search has found.
+    `zoo` means the known losses that come with lossgen, without aliases, `shortlist` those that searches have found,
+    RUN:N the N best losses of a search.
 
     Raises:
         InputError: no loss, one that cannot be read, or two of one name or of one kind.
     """
-    names = [name for text in arguments for name in (_zoo() if text == "zoo" else _best(text) or [text])]
+    names = [name for text in arguments for name in (GROUPS[text]() if text in GROUPS else _best(text) or [text])]
     if not names:
         raise InputError(f"{command}: give at least one LOSS, for example: lossgen {command} bce lsgan hinge ganetic")
     found = [load_argument(name, trust) for name in names]
@@ -121,7 +122,7 @@ def _best(argument: str) -> list[str]:
 
 
 def _zoo() -> list[str]:
-    """The losses that come with lossgen, without those that train as one before them does."""
+    """The known losses that come with lossgen, without those that train as one before them does."""
     kept: dict[str, str] = {}
     for name in zoo_names():
         loss = load_argument(name).loss
@@ -129,6 +130,10 @@ def _zoo() -> list[str]:
         alone = not (lowered.has_batch_terms or loss.needs)  # then its gradient curves say all
         kept.setdefault(fingerprint(screen([lowered])[0].curves, scale_free=False) if alone else loss.digest(), name)
     return list(kept.values())
+
+
+GROUPS: Mapping[str, Callable[[], list[str]]] = {"zoo": _zoo, "shortlist": shortlist_names}
+"""LOSS arguments that mean several."""
 
 
 def result_record(comparison: Comparison, verdict: Verdict | None) -> dict[str, object]:

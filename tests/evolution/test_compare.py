@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
+from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Contestant, report_metric, summarise_outcomes
 from lossgen.evolution.comparing import loss_sources
 from lossgen.evolution.entry import Entry
@@ -131,3 +133,16 @@ def test_the_zoo_is_compared_without_its_aliases() -> None:
     found = {read_emitted(source, "zoo").name for source in loss_sources(["zoo"], trust=False)}
     everything = {load_argument(name).name for name in zoo_names()}
     assert everything - found == {"NonSaturating", "Logistic"}
+
+
+def test_the_shortlist_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "high.loss").write_text("# Found.\nloss High(y_pred) = y_pred^3\n", encoding="utf-8")
+    (tmp_path / "low.loss").write_text("loss Low(y_pred) = square(y_pred)\n", encoding="utf-8")
+    monkeypatch.setattr("lossgen.codegen.load.shortlist_dir", lambda: tmp_path)
+    found = [read_emitted(source, "shortlist").name for source in loss_sources(["bce", "shortlist"], trust=False)]
+    assert found == ["BCE", "High", "Low"]
+    assert load_argument("high").loss.note == "Found."
+    with pytest.raises(InputError, match="highs: not a file, not in the zoo; did you mean high"):
+        load_argument("highs")
+    with pytest.raises(InputError, match="low is given twice"):
+        loss_sources(["low", "shortlist"], trust=False)
