@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rungs",
     metavar="STEPSxREPLICATES,...",
-    help="Race: train all up to the first, half at most of them to the next, and so on: 500x1,1000x2,2000x4.",
+    help="Race: train all up to the first, the better of them to the next, and so on: 500x1,1000x2,2000x4.",
 )
 @click.option(
     "--verify-seeds",

@@ -139,7 +139,7 @@ def _race_line(config: RunConfig, continues: bool) -> str:
     whole = config.population * rungs[-1].replicates * rungs[-1].steps
     part = race_steps(rungs, config.population, continues) / whole
     anew = "" if continues else "; the runner keeps no states, so each rung trains anew"
-    line = f"losses race ({ways} replicates; half at most go on): {part:.0%} of the steps of training all the whole way"
+    line = f"losses race ({ways} replicates; the better go on): {part:.0%} of the steps of training all the whole way"
     return line + anew
 
 

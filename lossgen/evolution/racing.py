@@ -1,8 +1,9 @@
 """Racing: all losses of a generation are trained a little, the better of them further, and few the whole way.
 
 It is successive halving (Jamieson & Talwalkar 2016) with two things beside it. How many go on depends on how sure their
-order is. And some go on that were drawn at random: only on them does it show whether a rung foretells the next, since
-the promoted are alike by being promoted. A rung that does not is dropped for the rest of the search.
+order is. And some, drawn at random before the first rung, go the whole way: only on them does it show whether a rung
+foretells the next, since the promoted are alike by being promoted. A rung that is shown not to is dropped for the rest
+of the search.
 """
 
 import math
@@ -19,7 +20,7 @@ from lossgen.evolution.batch import Job, Keep
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.objective import Objective
 from lossgen.runner import Outcome
-from lossgen.stats import mean_rank_correlation, rank_correlation, variance_components
+from lossgen.stats import mean_rank_correlation, variance_components
 
 FORETOLD = "foretold"
 """In the archive: what each rung foretold of the next, as `Foretold.as_json` has it."""
@@ -29,8 +30,9 @@ LEAST_PART, MOST_PART = 1 / 4, 1 / 2
 """Part of a rung's losses that is promoted."""
 CONTROL_PART = 1 / 8
 """Part that is drawn at random and let through."""
-ENOUGH, PREDICTS = 10, 0.3
-"""Losses of the control group from which on a rung is judged, and the rank correlation below which it is dropped."""
+ENOUGH, PREDICTS = 10, 0.5
+"""Losses of the control group from which on a rung is judged, and what the upper end of the interval of its rank
+correlation is below where it is dropped: of so few losses the value itself says little."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ class Race:
             return []
         values: list[Sequence[float]] = [()] * len(entries)
         reached = [-1] * len(entries)
-        going, promoted, control = list(range(len(entries))), set[int](), set[int]()
+        going, promoted = list(range(len(entries))), set[int]()
+        control = self._control_group(generation, len(entries))
         before, active = Rung(0, 0), self._active()
         for rung in active:
             last = rung is active[-1]
@@ -172,7 +175,9 @@ class Race:
                 now = {i: self.objective.fitness(values[i][before.replicates if new else 0 :]) for i in going}
                 self._record(before, rung, scores, now, promoted, control)
             if not last:
-                promoted, control = self._through(generation, rung, {i: values[i] for i in going})
+                scores = {i: self.objective.fitness(values[i]) for i in going}
+                best = promoted_of(np.array([values[i] for i in going], float), list(scores.values()))
+                promoted = {going[place] for place in best}
             stay = set() if last else {entries[i].digest for i in promoted | control}
             trainer.forget([job for job in jobs if job.entry.digest not in stay], rung.steps)
             going, before = [i for i in going if entries[i].digest in stay], rung
@@ -200,15 +205,10 @@ class Race:
     def _active(self) -> list[Rung]:
         return [rung for rung in self.rungs if rung not in self.dropped]
 
-    def _through(self, generation: int, rung: Rung, values: Mapping[int, Sequence[float]]) -> tuple[set[int], set[int]]:
-        """Who goes on by results, and who at random."""
-        going = list(values)
-        scores = [self.objective.fitness(values[i]) for i in going]
-        order = promoted_of(np.array([values[i] for i in going], float), scores)
-        key = (generation, self.rungs.index(rung), CONTROL)
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
-        drawn = rng.permutation(len(going))[: _control(len(going))]
-        return {going[place] for place in order}, {going[int(place)] for place in drawn}
+    def _control_group(self, generation: int, count: int) -> set[int]:
+        """Who goes the whole way at random."""
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(generation, 0, CONTROL)))
+        return {int(place) for place in rng.permutation(count)[: _control(count)]}
 
     def _record(
         self, rung: Rung, following: Rung, before: Mapping[int, float], now: Mapping[int, float], promoted: set[int],
@@ -219,11 +219,12 @@ class Race:
         pairs.control += [(before[i], now[i]) for i in now if i in control]
 
     def _drop(self, generation: int) -> None:
-        active = self._active()
-        for two in pairwise(active):
-            pairs = self._pairs.get(two, _Pairs())
-            if len(pairs.control) >= ENOUGH and not rank_correlation(*zip(*pairs.control, strict=True)) >= PREDICTS:
+        """Drop the highest rung that does not foretell the next one; those below it may foretell the one after."""
+        for two in reversed(list(pairwise(self._active()))):
+            control = self._pairs.get(two, _Pairs()).control
+            if len(control) >= ENOUGH and not _correlation(control)[2] >= PREDICTS:
                 self.dropped[two[0]] = generation + 1, two[1]
+                return
 
 
 def promoted_of(values: NDArray[np.float64], scores: Sequence[float]) -> list[int]:
@@ -269,11 +270,11 @@ def race_steps(rungs: Sequence[Rung], count: int, continues: bool = True) -> int
     Args:
         continues: as in `Race`.
     """
-    total, before = 0, Rung(0, 0)
+    total, before, control = 0, Rung(0, 0), _control(count)
     for rung in rungs:
         known = before.replicates if continues or before.steps == rung.steps else 0
         total += count * (rung.replicates * rung.steps - known * before.steps)
-        count, before = min(count, math.ceil(MOST_PART * count) + _control(count)), rung
+        count, before = min(count, math.ceil(MOST_PART * count) + control), rung
     return total
 
 
