@@ -41,7 +41,7 @@ class Discovery:
     Attributes:
         comparison: champion, baselines and runners-up on fresh seeds.
         champion: its result, None when no candidate trained well.
-        verdict: of the champion against the best baseline.
+        verdict: of the champion against the baseline that is hardest for it.
         file: the emitted module of the champion.
         plan: what the budget bought.
     """
@@ -188,7 +188,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     comparison = dataclasses.replace(comparison, interim=interim or comparison.interim)
     champions = comparison.of("champion")
     champion = champions[0] if champions else None
-    verdict = judge(comparison, champion, comparison.best("baseline")) if champion else None
+    verdict = judge(comparison, champion) if champion else None
     file = write_found(finalists[0].entry, generated) if finalists else None
     archive.set_meta("champion_file", str(file.absolute()) if file else None)
     finish(session, comparison, verdict)

@@ -1,8 +1,8 @@
 """The ladder of verification: what a loss has to stand, one rung after the other, before it may be called better.
 
 Each rung is a comparison, or several, of named losses with baselines that were not chosen by its seeds. A loss passes
-where it beats the best of the baselines in all of them, by a Mann–Whitney test with Holm's correction for the number of
-losses that are verified.
+where it beats the hardest of the baselines in all of them, by a Mann–Whitney test with Holm's correction for the number
+of losses that are verified.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossgen.evolution.compare import Comparison, Result
-from lossgen.evolution.verdict import SIGNIFICANT, to_rank
+from lossgen.evolution.verdict import SIGNIFICANT, hardest, to_rank
 from lossgen.stats import cliffs_delta, holm, mann_whitney, ratio_interval, smallest_p, summarise
 
 RUNGS: Mapping[str, tuple[str, str]] = {
@@ -29,10 +29,10 @@ TARGETS = (0.9, 0.8, 0.7)
 
 @dataclass(frozen=True)
 class Beside:
-    """A loss beside the best baseline of one comparison.
+    """A loss beside the baseline of one comparison that is hardest for it (`verdict.hardest`).
 
     Attributes:
-        loss, baseline: names; the baseline with the best mean.
+        loss, baseline: names.
         mean, against: of the metric; None where all trainings failed.
         ratio: of the means, with its 95 % bootstrap interval; None where the metric may be zero or negative.
         delta: Cliff's delta; 1 where each of the loss's trainings is better than each of the baseline's.
@@ -171,7 +171,7 @@ def headline_of_search(champion: str, finding: str) -> str:
 def beside_baselines(
     comparison: Comparison, losses: Sequence[str], baselines: Sequence[str] | None = None, what: str = ""
 ) -> Trial:
-    """Test each of the named losses against the best baseline of a comparison.
+    """Test each of the named losses against the hardest baseline of a comparison.
 
     Args:
         baselines: names of those; a loss among them is held against the others. None for all that are no losses.
@@ -180,7 +180,7 @@ def beside_baselines(
     comparison = replace(comparison, results=parts)
     verified = comparison.of("verified")
     known = [r for r in parts if (r.part == "baseline" if baselines is None else r.name in baselines)]
-    against = [_best([r for r in known if r.name != loss.name], comparison) for loss in verified]
+    against = [_hardest(loss, [r for r in known if r.name != loss.name], comparison) for loss in verified]
     raw = [
         mann_whitney(to_rank(loss, comparison.direction), to_rank(best, comparison.direction))
         for loss, best in zip(verified, against, strict=True)
@@ -192,10 +192,9 @@ def beside_baselines(
     return Trial(what, comparison, found)
 
 
-def _best(baselines: Sequence[Result], comparison: Comparison) -> Result:
-    """The best of some; where none of them trained, the first."""
-    named = replace(comparison, results=[replace(r, part="baseline") for r in baselines])
-    return named.best("baseline") or named.results[0]
+def _hardest(loss: Result, baselines: Sequence[Result], comparison: Comparison) -> Result:
+    """Where none of them trained, the first."""
+    return hardest(loss, baselines, comparison.direction) or (baselines or comparison.results)[0]
 
 
 def under_metric(comparison: Comparison, metric: str, direction: str) -> Comparison:

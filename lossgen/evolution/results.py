@@ -39,6 +39,6 @@ def comparison_of(archive: Archive) -> Comparison | None:
 
 
 def verdict_of(archive: Archive) -> Verdict | None:
-    """The test of the champion against the best baseline; None before it, or where there is nothing to test."""
+    """The test of the champion against the hardest baseline; None before it, or where there is nothing to test."""
     record = archive.meta("result")
     return Verdict(**record["verdict"]) if record and record["verdict"] else None

@@ -1,18 +1,19 @@
-"""Tests of what was compared: a champion against the best baseline, or every loss against the best of them."""
+"""Tests of what was compared: a champion against the hardest baseline, or every loss against the best of them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.runner import Direction
-from lossgen.stats import holm, mann_whitney, smallest_p
+from lossgen.stats import cliffs_delta, holm, mann_whitney, smallest_p
 
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of a champion against the best baseline.
+    """Of a champion against the baseline that is hardest for it.
 
     Attributes:
         champion, baseline: names.
@@ -67,8 +68,26 @@ def standing(comparison: Comparison) -> Standing | None:
     return Standing(best, {result.label: p for result, p in zip(others, found, strict=True)}, floor)
 
 
-def judge(comparison: Comparison, champion: Result, against: Result | None) -> Verdict | None:
-    """Test the champion against one other, the best baseline; None where there is nothing to test against."""
+def hardest(loss: Result, baselines: Sequence[Result], direction: Direction) -> Result | None:
+    """The baseline that a loss is least surely better than: it is better than all where it is better than that one.
+
+    So no correction is due for their number (intersection-union test; Berger 1982). Of equals it is the one of the best
+    mean; None where no baseline trained.
+    """
+    sign = 1.0 if direction == "min" else -1.0
+    ours = to_rank(loss, direction)
+
+    def sureness(baseline: Result) -> tuple[float, float]:
+        theirs = to_rank(baseline, direction)
+        delta, mean = cliffs_delta(ours, theirs), baseline.summary.mean if baseline.summary else 0.0
+        return math.copysign(1.0 - mann_whitney(ours, theirs), delta), sign * mean
+
+    return min((baseline for baseline in baselines if baseline.summary is not None), key=sureness, default=None)
+
+
+def judge(comparison: Comparison, champion: Result) -> Verdict | None:
+    """Test the champion against the hardest of the baselines; None where there is nothing to test against."""
+    against = hardest(champion, comparison.of("baseline"), comparison.direction)
     if against is None or against.summary is None:
         return None
     given = f" {champion.name} was {champion.given}." if champion.given else ""
@@ -80,8 +99,7 @@ def judge(comparison: Comparison, champion: Result, against: Result | None) -> V
     p = mann_whitney(*ranked)
     floor = smallest_p(*map(len, ranked))
     ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
-    wins = sum((a < b) + (a == b) / 2 for a in ranked[0] for b in ranked[1])
-    ahead = 2 * wins > len(ranked[0]) * len(ranked[1])
+    ahead = cliffs_delta(*ranked) > 0
     of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
     test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
     if p >= SIGNIFICANT:

@@ -65,9 +65,9 @@ def ladder_markdown(ladder: Ladder) -> str:
             lines += [f"- {plain(beside.sentence(trial.comparison.metric))}" for beside in trial.found.values()]
     lines += [
         "",
-        "Each loss beside the best baseline: ratio of the means with its 95 % bootstrap interval; Cliff's delta, 1 "
-        "where all its trainings are better; two-sided Mann–Whitney p, with Holm's correction for the losses that are "
-        "verified.",
+        "Each loss beside the baseline that is hardest for it: ratio of the means with its 95 % bootstrap interval; "
+        "Cliff's delta, 1 where all its trainings are better; two-sided Mann–Whitney p, with Holm's correction for the "
+        "losses that are verified.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lossgen.codegen.load import load_argument, read_emitted, zoo_names
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Contestant, report_metric, summarise_outcomes
 from lossgen.evolution.comparing import loss_sources
 from lossgen.evolution.entry import Entry
+from lossgen.evolution.ladder import beside_baselines
 from lossgen.evolution.verdict import judge
 from lossgen.report.comparison import comparison_csv, comparison_table, ordered, remarks, row_label
 from lossgen.report.tables import verdict_lines
@@ -49,7 +52,7 @@ LOW, MIDDLE, HIGH = [1.0, 2, 3, 4, 5, 6], [3.0, 4, 5, 6, 7, 8], [11.0, 12, 13, 1
 )
 def test_the_finding(champion: Sequence[float | None], direction: Direction, finding: str) -> None:
     made = comparison(champion, MIDDLE, HIGH, direction=direction)
-    verdict = judge(made, made.results[0], made.best("baseline"))
+    verdict = judge(made, made.results[0])
     assert verdict is not None
     assert verdict.baseline == ("BCE" if direction == "min" else "Hinge")
     assert verdict.finding == finding
@@ -68,6 +71,28 @@ def test_a_baseline_of_which_a_training_failed_is_not_the_best() -> None:
     assert best is not None and best.name == "Hinge"
 
 
+@pytest.mark.parametrize("better", [[0.5, 0.5, 0.5, 0.5, 0.5, None], [0.5, 0.6, 0.7, 0.8, 0.9, 90.0]])
+def test_one_bad_seed_of_a_baseline_is_no_way_past_it(better: Sequence[float | None]) -> None:
+    """By its mean, or as one that has failed, it would not be the best baseline."""
+    made = comparison([1.0, 1.1, 1.2, 1.3, 1.4, 1.5], better, [2.0, 2.1, 2.2, 2.3, 2.4, 2.5])
+    verdict = judge(made, made.results[0])
+    assert verdict is not None
+    assert (verdict.baseline, verdict.finding) == ("BCE", "no significant difference")
+    beside = beside_baselines(made, ["GANetic"]).found["GANetic"]
+    assert (beside.baseline, beside.finding) == ("BCE", "no significant difference")
+
+
+@given(*[st.lists(st.integers(1, 9), min_size=6, max_size=6)] * 3)
+def test_what_is_better_is_better_than_each_baseline(champion: list[int], one: list[int], other: list[int]) -> None:
+    made = comparison(*(list(map(float, values)) for values in (champion, one, other)))
+    verdict = judge(made, made.results[0])
+    apart = [
+        judge(dataclasses.replace(made, results=[made.results[0], made.results[i]]), made.results[0]) for i in (1, 2)
+    ]
+    assert verdict is not None
+    assert (verdict.finding == "better") == all(each is not None and each.finding == "better" for each in apart)
+
+
 def test_missing_trainings_make_it_interim() -> None:
     contestants = [Contestant(BCE, "loss")]
     assert summarise_outcomes("FD", "min", contestants, {BCE.digest: outcomes([1.0])}, 2, 10).interim
@@ -75,7 +100,7 @@ def test_missing_trainings_make_it_interim() -> None:
 
 def test_too_few_seeds_and_too_few_losses_are_said() -> None:
     made = comparison([1.0, 2, 3], [4.0, 5, 6], [7.0, 8, 9])
-    said = " ".join(verdict_lines(judge(made, made.results[0], made.best("baseline")), 12))
+    said = " ".join(verdict_lines(judge(made, made.results[0]), 12))
     assert "no difference could have been shown" in said
     assert "a sample of the space" in said
 
@@ -122,7 +147,7 @@ def test_an_interval_takes_three_seeds(seeds: int, shown: bool) -> None:
 def test_a_champion_that_was_given_is_said_to_have_been() -> None:
     made = comparison(LOW, MIDDLE, HIGH)
     given = dataclasses.replace(made.results[0], given="given as --seed-loss Mine")
-    verdict = judge(made, given, made.best("baseline"))
+    verdict = judge(made, given)
     assert verdict is not None
     assert verdict.sentence.endswith(" GANetic was given as --seed-loss Mine.")
     assert row_label(given) == "GANetic (seed, champion)"
