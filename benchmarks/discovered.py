@@ -3,9 +3,9 @@
     python benchmarks/discovered.py RUN... [--best 5] [--shortlist FOLDER] [--losses 10] [--out FILE]
 
 RUN are folders of `lossgen evolve`, searched on the same data with the same settings and different seeds. Written down
-are each champion with its verified quality beside the best baseline's, the forms (subexpressions, constants left open)
-that recur in the best losses of different runs, beside how many of all trained losses have them, and where the best
-settle, how steep they are and where they saturate, beside the same of all.
+are each champion with its verified quality beside that of the baseline that is hardest to beat, the forms
+(subexpressions, constants left open) that recur in the best losses of different runs, beside how many of all trained
+losses have them, and where the best settle, how steep they are and where they saturate, beside the same of all.
 
 With --shortlist, the best losses of all runs that lie far apart are written to FOLDER as `.loss` files: the first is
 the best by the search, each next one the farthest from those before it, of the losses within `NEAR` times the best.
@@ -70,15 +70,15 @@ def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
         for row, each in ranked
         if each.value is not None
     ]
+    verdict = result["verdict"]
     champion = next((row for row in result["results"] if row["part"] == "champion"), None)
-    baselines = [row for row in result["results"] if row["part"] == "baseline"]
-    best = min(baselines, key=lambda row: row["mean"])
-    verdict = result["verdict"] or {}
+    if verdict is None or champion is None:
+        raise click.ClickException(f"{folder}: no loss of it has been held against a baseline")
+    baseline = next(row for row in result["results"] if row["name"] == verdict["baseline"])
     record = {
-        "seed": seed, "losses": len(losses), "champion": champion and champion["loss"],
-        "verified": champion and champion["mean"], "sd": champion and champion["std"],
-        "best_baseline": best["name"], "baseline": best["mean"],
-        "ratio": champion and champion["mean"] / best["mean"], "finding": verdict.get("finding"), "p": verdict.get("p"),
+        "seed": seed, "losses": len(losses), "champion": champion["loss"], "verified": champion["mean"],
+        "sd": champion["std"], "baseline": baseline["name"], "mean_of_baseline": baseline["mean"],
+        **{name: verdict[name] for name in ("ratio", "finding", "p")},
     }  # fmt: skip
     return losses, record
 
@@ -178,12 +178,15 @@ def main(runs: tuple[Path, ...], count: int, shortlist: Path | None, losses: int
     best = [each for of_run in found for each in of_run[:count]]
     everything = [each for of_run in found for each in of_run]
     for record in records:
-        print(
-            f"seed {record['seed']}: {record['champion']}: {record['verified']:.3g} ± {record['sd']:.2g}, "
-            f"{record['ratio']:.2f} × {record['best_baseline']} ({record['finding']}, p = {record['p']:.2g})"
-        )
-    ratios = [record["ratio"] for record in records]
-    print(f"over the best baseline: {min(ratios):.2f} to {max(ratios):.2f}, median {statistics.median(ratios):.2f}")
+        said = "failed on all seeds"
+        if record["ratio"] is not None:
+            said = f"{record['verified']:.3g} ± {record['sd']:.2g}, {record['ratio']:.2f} × {record['baseline']}"
+            said += f" ({record['finding']}, p = {record['p']:.2g})"
+        print(f"seed {record['seed']}: {record['champion']}: {said}")
+    ratios = [record["ratio"] for record in records if record["ratio"] is not None]
+    if ratios:
+        middle = statistics.median(ratios)
+        print(f"over the baseline that is hardest to beat: {min(ratios):.2f} to {max(ratios):.2f}, median {middle:.2f}")
     rows = recurring(best, everything)
     for row in rows[:20]:
         parts = f"{row['of_the_best']:.0%} of the best, {row['of_all']:.0%} of all"

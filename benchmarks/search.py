@@ -6,8 +6,10 @@
 rates. A replay draws losses in random order and selects as a search does; what counts is the verified quality of what
 comes first, which is its mean over the pairs on fresh seeds, and the steps until then. All ways see the same orders.
 Steps to the quality that training every loss the whole way has after 96 losses are given as a part of what that takes.
-A second table chooses among the same losses, trained the whole way, by each objective of `lossgen evolve`, at four
-trainings a loss: how good the chosen are on fresh seeds over all pairs, and at their own best one.
+A second table chooses among the same losses by each objective of `lossgen evolve`, at four trainings a loss: how good
+the chosen are on fresh seeds over all pairs, and at their own best one. What was far behind at the middle rung was
+trained no further: a race has of it what it came to there, and no objective chooses it. The losses were bred by the
+objective `robust`, so it is among what that likes that the others choose.
 
 **The ring**: real searches of equal steps on the runner `ring`, by evolution, by random draws from the screened space,
 which is the null model of any search, and by a plain (mu + lambda) genetic algorithm, each with racing and with one
@@ -41,6 +43,7 @@ from lossgen.evolution.run import create_run, versions
 from lossgen.evolution.search import Search, engine_of
 from lossgen.evolution.selection import Select, select
 from lossgen.evolution.variation import Vary, vary
+from lossgen.files import without_nan
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
@@ -175,7 +178,8 @@ def replays(pool: Pool, count: int) -> list[dict[str, Any]]:
 
 
 def objectives(pool: Pool, count: int) -> list[dict[str, Any]]:
-    """A row an objective: how good the loss is that it chooses among `DRAWN` of the pool, and how it ranks all."""
+    """A row an objective: how good the loss is that it chooses among `DRAWN` of the pool, and how it ranks those that
+    were trained the whole way."""
     from scipy.stats import spearmanr
 
     draws = [np.random.default_rng((seed, 2)).permutation(len(pool.entries))[:DRAWN] for seed in range(count)]
@@ -300,7 +304,7 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
                 f"{row['method']:<24}{said:>8}{row['losses']:>8.0f}{row['median']:>9.4f}{row['ratio']:>8.2f}{row['p']:>8.2g}"
             )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    out.write_text(json.dumps(without_nan(result), allow_nan=False) + "\n", encoding="utf-8")
     print(f"wrote {out}")
 
 

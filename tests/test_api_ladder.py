@@ -64,6 +64,12 @@ def test_rungs_share_no_seeds(whole: tuple[Ladder, Path]) -> None:
     assert len(set(seeds)) == len(seeds) == 6
 
 
+def test_a_second_look_on_more_seeds_is_refused() -> None:
+    lossgen.verify(GOOD, **{**SMALL, "out": "twice"})
+    with pytest.raises(InputError, match="--out twice: was verified on 4 seeds, and looking again on more is a second"):
+        lossgen.verify(GOOD, **{**SMALL, "out": "twice", "seeds": 5})
+
+
 def test_rates_are_those_that_were_tuned(whole: tuple[Ladder, Path]) -> None:
     for rung in ("plateau", "wide-none"):
         comparison = lossgen.open_run(whole[1] / "ladder" / rung).comparison
@@ -165,6 +171,8 @@ def test_the_command_does_the_same() -> None:
         ({"grid": "1:2:3"}, "--grid '1:2:3'"),
         ({"verify_on": ["gone/folder"]}, "--verify-on gone/folder: no such file or folder"),
         ({"extractor_weights": "gone.pth"}, "--extractor-weights gone.pth: no such file"),
+        ({"verify_on": ["mnist", "digits"]}, "--verify-on digits: is what the other rungs are climbed on"),
+        ({"plateau": 10}, "--plateau 10: is no longer than the 10 steps of the other rungs"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(more: dict[str, Any], says: str) -> None:

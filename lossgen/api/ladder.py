@@ -79,7 +79,7 @@ def verify(
         every: try the rungs above one that no loss has passed, too.
         verify_on: other data, for the last rung.
         plateau: steps where training longer gains little, as a calibration may have shown; else 4 times `steps`.
-        seeds: of each loss; each rung that trains has other ones, and none has those of a search or a comparison.
+        seeds: of each loss; each rung that trains has other ones. They stay those of an earlier call with this `out`.
         extractor_weights: file of the Inception network's weights, which then judges the rung `judge`.
         out: folder; the one of an earlier call, with the same arguments, is gone on with.
 
@@ -93,7 +93,8 @@ def verify(
     others = [str(text) for text in ([verify_on] if isinstance(verify_on, str | Path) else verify_on)]
     mine = [read_emitted(source, "verify") for source in loss_sources(given, trust, "verify")]
     name = "command" if command is not None else file_of(runner) if isinstance(runner, type) else str(runner)
-    _check(others, extractor_weights, hasattr(find_runner(name).cls, "own_data") or command is not None)
+    own_data = hasattr(find_runner(name).cls, "own_data") or command is not None
+    _check(others, extractor_weights, None if own_data else str(data))
     common: dict[str, Any] = {
         "seeds": seeds, "trust": trust, "timeout": timeout, "workers": workers, "device": device, "command": command,
         "metric": metric, "callbacks": callbacks, "quiet": quiet, **options,
@@ -103,6 +104,8 @@ def verify(
         common |= {"download": download}
     counted = command is None or "{steps}" in command
     length = (steps or settings.STEPS) if counted else None
+    if plateau is not None and plateau <= (length or 0):
+        raise InputError(f"--plateau {plateau}: is no longer than the {length} steps of the other rungs; give more")
     extra, known = _baselines(mine)
     climb = Climb(
         given, [loss.name for loss in mine], extra, known,
@@ -126,11 +129,17 @@ def verify(
     return climbed
 
 
-def _check(others: Sequence[str], weights: str | Path | None, own_data: bool) -> None:
-    """Refuse what no rung could be climbed with, before hours are spent on those below it."""
-    if others and own_data:
+def _check(others: Sequence[str], weights: str | Path | None, first: str | None) -> None:
+    """Refuse what no rung could be climbed with, before hours are spent on those below it.
+
+    Args:
+        first: the data of the other rungs; None where they are the runner's own.
+    """
+    if others and first is None:
         raise InputError("--verify-on: the runner has data of its own; leave it out")
     for data in others:
+        if data == first:
+            raise InputError(f"--verify-on {data}: is what the other rungs are climbed on; give other data")
         if (Path(data).suffix or "/" in data) and not Path(data).exists():
             raise InputError(f"--verify-on {data}: no such file or folder")
         if others.count(data) > 1:

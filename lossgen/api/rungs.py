@@ -10,16 +10,19 @@ from lossgen.api.run import Run
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.conditions import RATES
+from lossgen.evolution.config import read_config
 from lossgen.evolution.events import Stopped
 from lossgen.evolution.ladder import RUNGS, Step, Trial, beside_baselines, under_metric
-from lossgen.evolution.run import open_run
+from lossgen.evolution.run import CONFIG, open_run
+from lossgen.evolution.widening import holds_comparison
 from lossgen.runner import DataSpec, find_runner
 
 if TYPE_CHECKING:
     from lossgen.gan.rejudging import Rejudge
 
-APART = 1000
-"""Between the seeds of the runs of two rungs; those of a rung's parts lie ten times as far apart."""
+APART = 1_000_000
+"""Between the seeds of the runs of two rungs; those of a rung's parts lie ten times as far apart. So far from the small
+numbers that people give, they are those of no search or comparison."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,20 @@ class Climb:
         own = {**self.common, **({} if self.steps is None else {"steps": self.steps}), **more}
         seed = self.seed + APART * (list(RUNGS).index(rung) + 10 * place)
         folder = self.folder / (f"{rung}-{part}" if part else rung)
+        self._check_first_look(folder)
         run = compare([*self.losses, *self.baselines], out=folder, seed=seed, **own)
         if not run.finished:
             raise Stopped
         return self.beside(comparison_in(run), what)
+
+    def _check_first_look(self, folder: Path) -> None:
+        """Raise InputError where the rung was climbed on fewer seeds: more looks are more chances to be lucky."""
+        had, asked = read_config(folder / CONFIG).seeds if holds_comparison(folder) else 0, self.common["seeds"]
+        if 0 < had < asked:
+            raise InputError(
+                f"--out {self.folder}: was verified on {had} seeds, and looking again on more is a second chance; give "
+                f"--seeds {had} to go on, or another --out and --seed for a verification of its own"
+            )
 
     def beside(self, comparison: Comparison, what: str = "") -> Trial:
         """The losses of a comparison beside its baselines."""
@@ -130,7 +143,8 @@ def _judge(climb: Climb) -> Step:
     try:
         from lossgen.gan.rejudging import Rejudge
 
-        rejudge = Rejudge(models[0], spec, other, count, climb.weights, run.config.device)
+        weights = climb.weights if other == "inception" else ""
+        rejudge = Rejudge(models[0], spec, other, count, weights, run.config.device)
     except InputError as error:
         return Step("judge", "", [], f"no other extractor can be had: {error}")
     judged = _judged(comparison, rejudge)

@@ -40,6 +40,7 @@ class Beside:
         smallest_p: the smallest that so many seeds and losses can reach.
         failed: trainings of the loss that failed.
         finding: "better", "worse" or "no significant difference".
+        needs: regularisers that the loss was trained with and the baseline was not, as "r1(10)"; else empty.
     """
 
     loss: str
@@ -52,17 +53,23 @@ class Beside:
     smallest_p: float
     failed: int
     finding: str
+    needs: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The loss, with what it has before the baseline."""
+        return f"{self.loss} with {self.needs}" if self.needs else self.loss
 
     def sentence(self, metric: str) -> str:
         """The finding in words."""
         if self.mean is None:
-            return f"{self.loss} failed on all seeds."
+            return f"{self.subject} failed on all seeds."
         than = {"better": "is better than", "worse": "is worse than"}.get(self.finding, "is not shown to differ from")
         against = "which failed" if self.against is None else f"{metric} {self.mean:.4g} against {self.against:.4g}"
         ratio = f", ratio {self.ratio[0]:.2f} ({self.ratio[1]:.2f} – {self.ratio[2]:.2f})" if self.ratio else ""
         how = f"{against}{ratio}, delta {self.delta:+.2f}, p = {self.p:.3g}"
         failed = f"; {self.failed} of its trainings failed" if self.failed else ""
-        return f"{self.loss} {than} {self.baseline}: {how}{failed}."
+        return f"{self.subject} {than} {self.baseline}: {how}{failed}."
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,9 @@ class Ladder:
         highest = self.highest(loss)
         tried = [step for step in self.steps if not step.why_not]
         fell = next((step for step in tried if loss not in step.passed), None)
-        said = f"{loss} {RUNGS[highest][1]}" if highest else f"{loss} is not shown to be better than the baselines"
+        needs = next((trial.found[loss].needs for step in tried for trial in step.trials), "")
+        named = f"{loss} with {needs}, which the baselines did not have," if needs else loss
+        said = f"{named} {RUNGS[highest][1]}" if highest else f"{named} is not shown to be better than the baselines"
         if fell is None:
             return f"{said}: the highest rung that was tried." if highest else f"{said}."
         return f"{said}; the rung that it does not pass: {RUNGS[fell.rung][0]}."
@@ -219,4 +228,5 @@ def _beside(champion: Result, best: Result, comparison: Comparison, p: float, co
     if p < SIGNIFICANT and delta:
         finding = "better" if delta > 0 else "worse"
     floor = min(1.0, count * smallest_p(len(ours), len(theirs)))
-    return Beside(champion.name, best.name, mean, against, ratio, delta, p, floor, champion.failed, finding)
+    needs = champion.needs if champion.needs != best.needs else ""
+    return Beside(champion.name, best.name, mean, against, ratio, delta, p, floor, champion.failed, finding, needs)

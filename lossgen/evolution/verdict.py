@@ -17,7 +17,7 @@ class Verdict:
 
     Attributes:
         champion, baseline: names.
-        p: two-sided Mann–Whitney p-value, None where it cannot be had.
+        p: two-sided Mann–Whitney p-value, times the verifications; None where it cannot be had.
         smallest_p: the smallest that so many seeds can reach.
         ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
         finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
@@ -85,8 +85,13 @@ def hardest(loss: Result, baselines: Sequence[Result], direction: Direction) -> 
     return min((baseline for baseline in baselines if baseline.summary is not None), key=sureness, default=None)
 
 
-def judge(comparison: Comparison, champion: Result) -> Verdict | None:
-    """Test the champion against the hardest of the baselines; None where there is nothing to test against."""
+def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> Verdict | None:
+    """Test the champion against the hardest of the baselines; None where there is nothing to test against.
+
+    Args:
+        verifications: of this search so far, of this champion or others: each had its chance to be lucky, so p is
+            multiplied by their number (Bonferroni).
+    """
     against = hardest(champion, comparison.of("baseline"), comparison.direction)
     if against is None or against.summary is None:
         return None
@@ -96,12 +101,13 @@ def judge(comparison: Comparison, champion: Result) -> Verdict | None:
         return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
     ours, theirs = champion.summary, against.summary
     ranked = [to_rank(result, comparison.direction) for result in (champion, against)]
-    p = mann_whitney(*ranked)
-    floor = smallest_p(*map(len, ranked))
+    p = min(1.0, verifications * mann_whitney(*ranked))
+    floor = min(1.0, verifications * smallest_p(*map(len, ranked)))
     ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
     ahead = cliffs_delta(*ranked) > 0
     of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
     test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
+    test += f", corrected for the {verifications} verifications of this search" if verifications > 1 else ""
     if p >= SIGNIFICANT:
         finding = "no significant difference"
         sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."

@@ -132,7 +132,7 @@ def conclude(run: Run, generated: Path) -> Verified | None:
     outcomes = {digest: [known[training] for training in each] for digest, each in trainings.items()}
     comparison = summarise_outcomes(*objective_of(run), contestants, outcomes, seeds, steps=0)
     champion = comparison.of("champion")[0]
-    verdict = judge(comparison, champion)
+    verdict = judge(comparison, champion, len(records))
     with run.archive.together():
         run.archive.set_meta("result", result_record(comparison, verdict))
         run.archive.set_meta("finished", True)

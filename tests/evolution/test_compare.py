@@ -93,6 +93,15 @@ def test_what_is_better_is_better_than_each_baseline(champion: list[int], one: l
     assert (verdict.finding == "better") == all(each is not None and each.finding == "better" for each in apart)
 
 
+def test_each_verification_of_a_search_was_a_chance_to_be_lucky() -> None:
+    made = comparison([1.0, 1.1, 1.2, 1.3, 1.4, 1.5], MIDDLE, HIGH)
+    once, often = judge(made, made.results[0]), judge(made, made.results[0], verifications=30)
+    assert once is not None and once.p is not None and often is not None
+    assert once.finding == "better" and "verifications" not in once.sentence
+    assert often.finding == "no significant difference" and often.p == pytest.approx(30 * once.p)
+    assert often.sentence.endswith("over 6 and 6 fresh seeds, corrected for the 30 verifications of this search.")
+
+
 def test_missing_trainings_make_it_interim() -> None:
     contestants = [Contestant(BCE, "loss")]
     assert summarise_outcomes("FD", "min", contestants, {BCE.digest: outcomes([1.0])}, 2, 10).interim

@@ -70,6 +70,14 @@ def test_another_metric_may_be_better_the_other_way() -> None:
     assert found.mean > found.against
 
 
+def test_a_regulariser_that_the_baselines_did_not_have_is_named() -> None:
+    made = comparison(result("A", SIX, needs="r1(1)"), result("C", WORSE))
+    trial = beside_baselines(made, ["A"])
+    assert trial.found["A"].sentence("FD").startswith("A with r1(1) is better than C: ")
+    ladder = Ladder(["A"], [Step("fresh", "", [trial])])
+    assert ladder.headline("A").startswith(f"A with r1(1), which the baselines did not have, {RUNGS['fresh'][1]}")
+
+
 def trial(*better: str, of: tuple[str, ...] = ("A", "B")) -> Trial:
     results = [result(name, SIX if name in better else WORSE) for name in of]
     return beside_baselines(comparison(*results, result("C", WORSE)), list(of))
