@@ -131,6 +131,8 @@ def ways(pool: Pool) -> dict[str, Way]:
         f"race {first}x4, {middle}x4, {top}x4": Way(((first, 4), (middle, 4), (top, 4))),
         f"race {first}x2, {top}x4": Way(((first, 2), (top, 4))),
         f"race {middle}x1, {top}x4": Way(((middle, 1), (top, 4))),
+        f"race {middle}x4, {top}x4": Way(((middle, 4), (top, 4))),
+        f"race {first}x1, {middle}x1, {top}x1, {top}x4": Way(((first, 1), (middle, 1), (top, 1), (top, 4))),
         f"all, {top}x1": Way(((top, 1),)),
         f"all, {middle}x4": Way(((middle, 4),)),
         f"all, {first}x4": Way(((first, 4),)),
@@ -271,12 +273,12 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
         pool = Pool(json.loads(POOL.read_text(encoding="utf-8")))
         result["pool"] = rows = replays(pool, count)
         print(f"pool: {len(pool.entries)} losses, {count} replays; after {DRAWN} losses, and steps to the first row's:")
-        print(f"{'way':<34}{'steps':>10}{'verified':>10}{'quartiles':>16}{'part of the steps':>19}{'losses':>8}")
+        print(f"{'way':<40}{'steps':>10}{'verified':>10}{'quartiles':>16}{'part of the steps':>19}{'losses':>8}")
         for row in rows:
             low, high = row["quartiles"]
             as_good = f"{row['part']:.2f}" if row["part"] is not None else "never"
             print(
-                f"{row['way']:<34}{row['steps']:>10.0f}{row['verified']:>10.2f}{low:>8.1f} –{high:>6.1f}{as_good:>19}"
+                f"{row['way']:<40}{row['steps']:>10.0f}{row['verified']:>10.2f}{low:>8.1f} –{high:>6.1f}{as_good:>19}"
                 f"{row['losses'] or '':>8}"
             )
         result["objectives"] = chosen = objectives(pool, count)

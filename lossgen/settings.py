@@ -8,8 +8,9 @@ from typing import Literal
 
 ObjectiveKind = Literal["quality", "robust", "stability"]
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
-POPULATION, GENERATIONS, STEPS = 16, 6, 1500
-OBJECTIVE: ObjectiveKind = "quality"
+POPULATION, GENERATIONS = 16, 6
+STEPS, ROBUST_STEPS = 1500, 500
+"""Of a training; of one of the several that a loss has in a search with the objective `robust`."""
 STABILITY_SEEDS = 4
 SEEDS, VERIFY_SEEDS, COMPARE_SEEDS, TUNE_SEEDS = 1, 6, 6, 2
 BUDGETS, CALIBRATE_SEEDS = "250,500,1000,2000,4000", 2

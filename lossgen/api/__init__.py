@@ -55,7 +55,7 @@ def evolve(
     population: int = settings.POPULATION,
     generations: int | None = None,
     steps: int | None = None,
-    objective: settings.ObjectiveKind = settings.OBJECTIVE,
+    objective: settings.ObjectiveKind | None = None,
     grid: str | Sequence[tuple[float, float]] | None = None,
     seeds: int = settings.SEEDS,
     rungs: str | Sequence[tuple[int, int]] | None = None,

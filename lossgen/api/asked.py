@@ -30,6 +30,7 @@ from lossgen.evolution.selection import Select
 from lossgen.evolution.variation import Vary
 from lossgen.report.screened import rejection_of
 from lossgen.runner import find_runner
+from lossgen.settings import ObjectiveKind
 
 Kind = Literal["evolve", "compare", "calibrate"]
 _OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
@@ -99,17 +100,19 @@ def _search(asked: Asked, given: Mapping[str, Any], warn: Callable[[str], None])
     """
     flags = asked.flags
     runner = find_runner(given.get("runner", settings.RUNNER))
-    kind = flags["objective"]
-    found: dict[str, Any] = {"objective": kind, "grid": None, "rungs": None, "seeds": flags["seeds"]}
-    if kind == "robust" and not set(RATES) <= set(runner.cls.options.model_fields):
+    has_rates = set(RATES) <= set(runner.cls.options.model_fields)
+    kind: ObjectiveKind = flags["objective"] or ("robust" if has_rates else "quality")
+    if kind == "robust" and not has_rates:
         warn(f"--objective robust: the runner {runner.name} has no learning rates to vary; its one setting is searched")
-        found["objective"] = kind = "quality"
+        kind = "quality"
+    found: dict[str, Any] = {"objective": kind, "grid": None, "rungs": None, "seeds": flags["seeds"]}
     if flags["grid"] is not None and kind != "robust":
-        why = f"the runner {runner.name} has none" if flags["objective"] == "robust" else f"and not {kind}"
+        why = f"the runner {runner.name} has none" if not has_rates else f"and not {kind}"
         raise InputError(f"--grid: says which learning rates --objective robust looks at, {why}; leave it out")
     if kind == "robust":
         found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
         check_grid(found["grid"], runner.cls.options, runner.name, "--grid")
+        found["race"] = flags["rungs"] is None
     if flags["rungs"] is not None:
         for flag in ("steps", "seeds"):
             if flag in asked.given:

@@ -137,7 +137,9 @@ _COMMON = [
         "unless :max stands behind it.",
     ),
     click.option(
-        "--steps", type=click.IntRange(min=1), help=f"Generator updates of a training. [default: {settings.STEPS}]"
+        "--steps",
+        type=click.IntRange(min=1),
+        help=f"Generator updates of a training. [default: {settings.STEPS}; a robust search: {settings.ROBUST_STEPS}]",
     ),
     click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
     click.option(

@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 @click.option(
     "--objective",
     type=click.Choice(get_args(settings.ObjectiveKind)),
-    default=settings.OBJECTIVE,
     help="What makes a loss fit: how well it trains at one setting, over several pairs of learning rates, or on seeds "
-    "out of luck.",
+    "out of luck. [default: robust where the runner has learning rates, else quality]",
 )
 @click.option(
     "--grid",
@@ -50,7 +49,8 @@ if TYPE_CHECKING:
 @click.option(
     "--rungs",
     metavar="STEPSxREPLICATES,...",
-    help="Race: train all up to the first, the better of them to the next, and so on: 500x1,1000x2,2000x4.",
+    help="Race: train all up to the first, the better of them to the next, and so on: 500x1,1000x2,2000x4. [default: "
+    "half of --steps and all of them, with each pair, where robust]",
 )
 @click.option(
     "--verify-seeds",

@@ -150,8 +150,11 @@ def check_run(run: Run) -> None:
     if config.kind == "evolve":
         if not (archive.meta("finished", False) or archive.meta(ROUNDS)):
             raise InputError(f"run {run.path}: is not finished; first: lossgen evolve --resume {run.path}")
-        if config.objective != "quality" or config.rungs:
-            raise InputError(f"run {run.path}: was searched with --objective or --rungs, which ask does not know")
+        if config.objective != "quality" or config.races:
+            how = f"was a search of the objective {config.objective}" + ", with a race" * config.races
+            raise InputError(
+                f"run {run.path}: {how}, which ask cannot go on with; search with --objective quality for it"
+            )
         if config.select or config.vary:
             raise InputError(f"run {run.path}: has a selection or variation of its own, which stands in no file of it")
 

@@ -51,7 +51,7 @@ def audit(session: Session, searched: Sequence[Individual], plan: Plan) -> None:
         searched: what was trained in the search.
     """
     archive, config = session.run.archive, session.run.config
-    steps = config.rungs[0][0] if config.rungs else plan.steps
+    steps, _ = config.rungs_at(plan.steps)[0]
     objective = objective_of(archive)
     condition = objective.condition(0)
     firsts = (archive.outcome(OutcomeKey("search", i.entry.digest, 0, steps, condition)) for i in searched)

@@ -39,7 +39,8 @@ class RunConfig(BaseModel):
 
     Of a search, `objective` says what becomes of the outcomes of a loss; `grid` are the pairs of learning rates that
     `robust` trains each with, `seeds` times; `rungs` are steps and replicates of a race, the last of them `steps` and
-    all replicates, and None where all are trained the whole way.
+    all replicates. Where there are none, `race` says whether losses race over half of the steps and all of them, or are
+    all trained the whole way.
 
     Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
     it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
@@ -61,9 +62,10 @@ class RunConfig(BaseModel):
     population: int = Field(settings.POPULATION, ge=1)
     generations: int | None = Field(None, ge=1)
     steps: int | None = Field(None, ge=1)
-    objective: settings.ObjectiveKind = settings.OBJECTIVE
+    objective: settings.ObjectiveKind = "quality"
     seeds: int = Field(settings.SEEDS, ge=1)
     rungs: list[tuple[int, int]] | None = None
+    race: bool = False
     verify_seeds: int = Field(settings.VERIFY_SEEDS, ge=2)
     polish: int | None = Field(None, ge=0)
     audit: int | None = Field(None, ge=0)
@@ -91,6 +93,18 @@ class RunConfig(BaseModel):
         if self.rungs:
             return self.rungs[-1][1]
         return self.seeds * (len(self.grid or [""]) if self.objective == "robust" else 1)
+
+    @property
+    def races(self) -> bool:
+        """Whether some losses are trained a part of the way only."""
+        return bool(self.rungs) or self.race
+
+    def rungs_at(self, steps: int) -> list[tuple[int, int]]:
+        """Steps and replicates of the race of a search whose trainings have so many steps; one rung is none."""
+        if self.rungs:
+            return self.rungs
+        halfway = [(steps // 2, self.replicates)] if self.race and steps > 1 else []
+        return [*halfway, (steps, self.replicates)]
 
     @property
     def rows(self) -> int:

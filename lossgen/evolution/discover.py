@@ -157,6 +157,8 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     run, archive = session.run, session.run.archive
     if run.config.rungs and not session.ready.counts_steps:
         raise InputError("--rungs: count steps, which this runner's trainings do not have; leave it out")
+    if not session.ready.counts_steps:
+        run.config = run.config.model_copy(update={"race": False})
     verify_seeds = run.config.verify_seeds
     forget_interim(archive)
     baselines = [Entry.of(load_argument(name).loss) for name in BASELINES]

@@ -7,7 +7,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
 from lossgen.evolution.racing import Rung, race_steps
-from lossgen.settings import GENERATIONS, STEPS
+from lossgen.settings import GENERATIONS, ROBUST_STEPS, STEPS
 
 SHORTEST = 50
 SEARCH_SLACK = 0.95
@@ -37,7 +37,8 @@ def mean_timing(timings: Sequence[Timing | None]) -> Timing | None:
 
 def plan_steps(config: RunConfig, timing: Timing | None, verify_trainings: int, workers: int) -> tuple[int, list[str]]:
     """Steps of a training: as asked, else what the time limit buys, else the default; and what is to be said of it."""
-    steps = config.steps or STEPS
+    usual = ROBUST_STEPS if config.kind == "evolve" and config.objective == "robust" else STEPS
+    steps = config.steps or usual
     if config.steps is None and config.time_limit and timing:
         share = VERIFY_SHARE if config.kind == "evolve" else COMPARE_SHARE
         rounds = -(-(config.tune_trainings + verify_trainings) // workers)
@@ -45,7 +46,13 @@ def plan_steps(config: RunConfig, timing: Timing | None, verify_trainings: int, 
         affordable = int((config.time_limit * share / rounds - apart) / a_step)
         if affordable < steps:
             steps = max(affordable, SHORTEST)
-            return steps, [f"the time limit buys {steps} steps a training instead of {STEPS}"]
+            said = f"the time limit buys {steps} steps a training instead of {usual}"
+            if usual == ROBUST_STEPS and steps < ROBUST_STEPS / 2:
+                said += (
+                    f", with each of {len(config.grid or [])} pairs of learning rates: so short ones tell little; give "
+                    "more time, or --objective quality for one longer training a loss"
+                )
+            return steps, [said]
     return steps, []
 
 
@@ -99,8 +106,8 @@ def make_plan(
         if most is None or search + polish + audit > in_time:
             search, polish, audit = _divided(config, in_time, prices)
             said.append("the search goes on until the time that verification needs is left")
-    if config.rungs:
-        said.append(_race_line(config, continues))
+    if config.races:
+        said.append(_race_line(config, steps, continues))
     losses = int(search / prices.loss) + polish // prices.whole
     if losses < FEW:
         many = "1 loss" if losses == 1 else f"{losses} losses"
@@ -127,14 +134,14 @@ class _Prices:
     """
 
     def __init__(self, config: RunConfig, steps: int, continues: bool) -> None:
-        rungs = [Rung(*rung) for rung in config.rungs or [(steps, config.replicates)]]
+        rungs = [Rung(*rung) for rung in config.rungs_at(steps)]
         self.generation = race_steps(rungs, config.population, continues) / steps
         self.loss = self.generation / config.population
         self.whole = math.ceil(race_steps(rungs, 1, continues) / steps)
 
 
-def _race_line(config: RunConfig, continues: bool) -> str:
-    rungs = [Rung(*rung) for rung in config.rungs or []]
+def _race_line(config: RunConfig, steps: int, continues: bool) -> str:
+    rungs = [Rung(*rung) for rung in config.rungs_at(steps)]
     ways = ", ".join(f"{rung.steps} steps on {rung.replicates}" for rung in rungs)
     whole = config.population * rungs[-1].replicates * rungs[-1].steps
     part = race_steps(rungs, config.population, continues) / whole
@@ -183,7 +190,7 @@ def _divided(config: RunConfig, room: int, prices: _Prices) -> tuple[int, int, i
             f"--polish and --audit ask for {polish + audit} trainings; the limits leave {room} beside verification, "
             "and the search is to have some of them"
         )
-    return search if config.rungs else search - search % prices.whole, polish, audit
+    return search if config.races else search - search % prices.whole, polish, audit
 
 
 def _shares(config: RunConfig, search: int) -> tuple[int, int]:

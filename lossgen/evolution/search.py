@@ -68,8 +68,8 @@ class Search:
         self.session = session
         self.engine = engine
         self.plan = plan
-        rungs = config.rungs or [(plan.steps, config.replicates)]
-        self.race = Race([Rung(*rung) for rung in rungs], session.aim, config.seed, archive.meta(CONTINUES, True))
+        rungs = [Rung(*rung) for rung in config.rungs_at(plan.steps)]
+        self.race = Race(rungs, session.aim, config.seed, archive.meta(CONTINUES, True))
         self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", session.aim)
         keep_objective(archive, session.aim, self.race.top.steps, self.race.top.replicates)
 
@@ -87,7 +87,7 @@ class Search:
         most = None if plan.most is None else plan.most * plan.steps
         config = session.run.config
         limit = generations_asked(config)
-        if config.rungs and limit is not None and not (config.max_trainings or config.max_steps):
+        if config.races and limit is not None and not (config.max_trainings or config.max_steps):
             most = None  # what a rung costs that is dropped is not known beforehand; the generations are counted
         generations = limit or (None if most is None else -(-most // race.cost(engine.size)))
         while (most is None or race.spent + race.cost(1) <= most) and (limit is None or engine.generation < limit):

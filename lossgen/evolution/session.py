@@ -125,7 +125,7 @@ class Session:
         for steps in (TIMING_STEPS[0], *TIMING_STEPS):  # the first training of a worker warms it up; it is not counted
             if self.stopping:
                 self.nothing_yet()
-            keep: Keep = "state" if config.rungs and steps == TIMING_STEPS[1] else "nothing"  # as a race has it
+            keep: Keep = "state" if config.races and steps == TIMING_STEPS[1] else "nothing"  # as a race has it
             tasks = [self.task("timing", entry, replicate, steps, keep) for replicate in range(count)]
             self.pool.run(tasks, done, timeout=limit)
         few, many = TIMING_STEPS

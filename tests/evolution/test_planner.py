@@ -11,7 +11,7 @@ from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
 from lossgen.evolution.planner import SEARCH_SLACK, make_plan, mean_timing
 from lossgen.report.live import plan_lines
-from lossgen.settings import GENERATIONS, POPULATION, STEPS
+from lossgen.settings import GENERATIONS, POPULATION, ROBUST_STEPS, STEPS
 
 TIMING = (1.0, 0.002)
 
@@ -116,6 +116,27 @@ def test_robust_is_priced_with_its_pairs() -> None:
     found = plan(objective="robust", grid=[(1, 1), (2, 1), (2, 2)], seeds=2, generations=7)
     assert found.search_trainings == 16 * 7 * 3 * 2
     assert found.polish_trainings == 16 * 6
+
+
+def test_a_robust_search_trains_each_pair_for_less_and_races_over_half_of_it() -> None:
+    robust = {"objective": "robust", "grid": [(1, 1), (2, 1), (2, 2), (1, 2)], "race": True}
+    found = plan(**robust, verify=120)
+    assert found.steps == ROBUST_STEPS
+    half = f"{ROBUST_STEPS // 2} steps on 4, {ROBUST_STEPS} steps on 4 replicates; the better go on"
+    assert any(half in note for note in found.notes)
+    assert found.search_trainings < plan(**{**robust, "race": False}, verify=120).search_trainings
+    short = plan(**robust, verify=120, time_limit=150.0)
+    assert short.steps < ROBUST_STEPS / 2
+    assert "with each of 4 pairs of learning rates: so short ones tell little" in short.notes[0]
+
+
+def test_rungs_are_those_that_were_given_or_halves() -> None:
+    config = RunConfig(kind="evolve", objective="robust", grid=[(1, 1), (2, 1)], seeds=2, race=True)
+    assert (config.races, config.rungs_at(500)) == (True, [(250, 4), (500, 4)])
+    assert config.rungs_at(1) == [(1, 4)]
+    alone = config.model_copy(update={"race": False})
+    assert (alone.races, alone.rungs_at(500)) == (False, [(500, 4)])
+    assert config.model_copy(update={"rungs": [(3, 1), (7, 4)]}).rungs_at(7) == [(3, 1), (7, 4)]
 
 
 def test_an_unknown_price_stays_unknown() -> None:
