@@ -1,6 +1,7 @@
 """A runner on which no loss is better than another: outcomes are luck, a seed's and a training's own."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,12 +14,15 @@ BETTER = 0.7
 
 
 class Options(BaseModel):
-    luck: float = Field(0.1, ge=0, description="standard deviation, in logarithms, of a seed's and a training's luck")
+    lr_generator: float = Field(3e-3, gt=0, le=1, description="learning rate of the generator")
+    lr_discriminator: float = Field(3e-3, gt=0, le=1, description="learning rate of the discriminator")
+    luck: float = Field(0.2, ge=0, description="standard deviation, in logarithms, of a seed's and a training's luck")
     planted: bool = Field(False, description="make one family of losses truly better")
 
 
 class Null:
-    """Distances are log-normal around 10. With `planted`, those of one family are 0.7 times that.
+    """Distances are log-normal around what the learning rates make of 10, which is the same for all losses. With
+    `planted`, those of one family are 0.7 times that. Half of a training's own luck is that of its number of steps.
 
     The family: losses whose discriminator has a slope at a score of 0 that is 1.5 to 6 times as steep for fakes as for
     reals. No baseline of a search belongs to it; of the random losses of `ganetic` that pass the screen, one in seven.
@@ -41,11 +45,15 @@ class Null:
         return [self._drawn(member, budget.steps) for member in members]
 
     def _drawn(self, member: Member, steps: int) -> Outcome:
+        chosen = self.chosen.model_copy(update=dict(member.condition))
         shared = np.random.default_rng([*member.seed, 0]).normal()
         text = int.from_bytes(hashlib.sha256(member.source.encode()).digest()[:8], "big")
-        own = np.random.default_rng([*member.seed, text]).normal()
-        factor = BETTER if self.chosen.planted and in_family(member) else 1.0
-        return Outcome("ok", {"distance": 10.0 * factor * float(np.exp(self.chosen.luck * (shared + own)))}, step=steps)
+        lasting, passing = (np.random.default_rng([*member.seed, text, at]).normal() for at in (0, steps))
+        own = (lasting + passing) / math.sqrt(2.0)
+        slow = abs(math.log10(chosen.lr_generator / 3e-3)) + abs(math.log10(chosen.lr_discriminator / 3e-3))
+        better = math.log(BETTER) if chosen.planted and in_family(member) else 0.0
+        logarithm = math.log(10.0) + slow + better + chosen.luck * (shared + own)
+        return Outcome("ok", {"distance": math.exp(logarithm)}, step=steps)
 
 
 def in_family(member: Member) -> bool:
