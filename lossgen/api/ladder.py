@@ -69,7 +69,7 @@ def verify(
         ladder = verify("generated/found.py", ladder=True, data="mnist", verify_on=["cifar10"])
         print(ladder.headline("Found"))
 
-    The rungs are those of `evolution.ladder.RUNGS`: better than the best of BCE, least squares, hinge, GANetic and a
+    The rungs are those of `evolution.ladder.RUNGS`: better than each of BCE, least squares, hinge, GANetic and a
     one-sidedly smoothed BCE of three targets on fresh seeds; where all are tuned on one grid; and so on. A rung is
     tried while a loss has passed the one before. A baseline that is one of the losses stays one for the others.
 
