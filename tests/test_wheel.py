@@ -55,6 +55,6 @@ def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> 
 
     assert str(site) in run("-c", "import lossgen; print(lossgen.__file__)")
     assert "class GANetic" in run("-m", "lossgen", "compile", "ganetic")
-    small = ["--population", "3", "--generations", "1", "--steps", "60", "--verify-seeds", "2", "--workers", "1"]
-    assert "generated" in run("-m", "lossgen", "evolve", *small)
+    small = "--population 3 --generations 1 --steps 60 --objective quality --verify-seeds 2 --workers 1"
+    assert "generated" in run("-m", "lossgen", "evolve", *small.split())
     assert list((tmp_path / "generated").glob("evolved_*.py"))
