@@ -8,7 +8,7 @@ from typing import Literal
 
 ObjectiveKind = Literal["quality", "robust", "stability"]
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
-POPULATION, GENERATIONS = 16, 6
+POPULATION, GENERATIONS = 16, 8
 STEPS, ROBUST_STEPS = 1500, 500
 """Of a training; of one of the several that a loss has in a search with the objective `robust`."""
 STABILITY_SEEDS = 4

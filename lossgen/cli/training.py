@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--rungs",
     metavar="STEPSxREPLICATES,...",
     help="Race: train all up to the first, the better of them to the next, and so on: 500x1,1000x2,2000x4. [default: "
-    "half of --steps and all of them, with each pair, where robust]",
+    "where robust a quarter of --steps and of the pairs, half of both, and all]",
 )
 @click.option(
     "--verify-seeds",
