@@ -17,7 +17,7 @@ def zoo_dir() -> Path:
 
 
 def shortlist_dir() -> Path:
-    """Folder of the good and diverse losses that searches have found (docs/discovered.md)."""
+    """Folder of the good and diverse losses that searches have found."""
     return zoo_dir() / "shortlist"
 
 

@@ -89,6 +89,8 @@ def loss_sources(arguments: Sequence[str], trust: bool, command: str = "compare"
         InputError: no loss, one that cannot be read, or two of one name or of one kind.
     """
     names = [name for text in arguments for name in (GROUPS[text]() if text in GROUPS else _best(text) or [text])]
+    if not names and arguments:
+        raise InputError(f"{command}: no loss has been put on the {arguments[0]} yet; give at least one LOSS")
     if not names:
         raise InputError(f"{command}: give at least one LOSS, for example: lossgen {command} bce lsgan hinge ganetic")
     found = [load_argument(name, trust) for name in names]

@@ -180,3 +180,6 @@ def test_the_shortlist_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_argument("highs")
     with pytest.raises(InputError, match="low is given twice"):
         loss_sources(["low", "shortlist"], trust=False)
+    monkeypatch.setattr("lossgen.codegen.load.shortlist_dir", lambda: tmp_path / "none")
+    with pytest.raises(InputError, match="compare: no loss has been put on the shortlist yet"):
+        loss_sources(["shortlist"], trust=False)
