@@ -26,7 +26,7 @@ FORETOLD = "foretold"
 """In the archive: what each rung foretold of the next, as `Foretold.as_json` has it."""
 CONTROL = 3
 """Purpose of the random streams, beside those of the search."""
-LEAST_PART, MOST_PART = 1 / 4, 1 / 2
+LEAST_PART, MOST_PART = 1 / 8, 1 / 4
 """Part of a rung's losses that is promoted."""
 CONTROL_PART = 1 / 8
 """Part that is drawn at random and let through."""
@@ -230,9 +230,9 @@ class Race:
 def promoted_of(values: NDArray[np.float64], scores: Sequence[float]) -> list[int]:
     """Rows of (losses, replicates) that are promoted, the best first.
 
-    A quarter at least, by their scores, and half at most: between these, those that lie within one standard error of
-    the difference from the last of the quarter, as the spread over replicates has it. One replicate says nothing of its
-    error, and half are promoted.
+    An eighth at least, by their scores, and a quarter at most: between these, those that lie within one standard error
+    of the difference from the last of the eighth, as the spread over replicates has it. One replicate says nothing of
+    its error, and a quarter is promoted.
     """
     order = sorted(range(len(scores)), key=lambda i: (scores[i], i))
     least, most = math.ceil(LEAST_PART * len(order)), math.ceil(MOST_PART * len(order))

@@ -1,11 +1,13 @@
 """Searches where nothing is better, and where one family is: what they claim. `make bench` has 200 of each."""
 
+import math
+import statistics
 from typing import Any
 
 import pytest
 from false_discovery import search
 
-SMALL: dict[str, Any] = {"population": 8, "generations": 2, "polish": 0, "audit": 0}
+SMALL: dict[str, Any] = {"population": 16, "generations": 2, "polish": 0, "audit": 0}
 SEARCHES = 8
 
 
@@ -19,11 +21,11 @@ def test_a_search_claims_nothing_where_there_is_nothing(null: list[dict[str, Any
     assert sum(each["finding"] == "better" for each in null) <= 2
 
 
-def test_without_verification_it_would(null: list[dict[str, Any]]) -> None:
-    """The best of sixteen lies below the four baselines' 24 values more often than not: the winner's curse is there."""
-    assert sum(each["seemed"] for each in null) >= SEARCHES // 4
+def test_the_best_of_a_search_seems_better_than_it_is(null: list[dict[str, Any]]) -> None:
+    """The winner's curse is there: a champion is worse on fresh seeds, where nothing chose it, on average."""
+    assert statistics.mean(math.log(each["searched"] / each["fresh"]) for each in null) < -0.05
 
 
 def test_a_family_that_is_better_is_found() -> None:
-    found = [search(seed, planted=True, **{**SMALL, "population": 16}) for seed in range(4)]
+    found = [search(seed, planted=True, **SMALL) for seed in range(4)]
     assert sum(each["finding"] == "better" for each in found) >= 3

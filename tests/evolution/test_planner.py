@@ -99,10 +99,10 @@ RACE = {"rungs": [(500, 1), (1000, 2), (2000, 4)], "steps": 2000, "population": 
 
 def test_a_race_costs_a_part_of_training_all_the_whole_way() -> None:
     found = plan(**RACE, generations=10)
-    steps = 16 * 500 + 10 * (2 * 1000 - 500) + 7 * (4 * 2000 - 2 * 1000)  # half and two at random go on
+    steps = 16 * 500 + 6 * (2 * 1000 - 500) + 4 * (4 * 2000 - 2 * 1000)  # a quarter and two at random go on
     assert found.search_trainings == -(-10 * steps // 2000)
     (note,) = found.notes
-    assert "losses race (500 steps on 1, 1000 steps on 2, 2000 steps on 4 replicates; the better go on): 51%" in note
+    assert "losses race (500 steps on 1, 1000 steps on 2, 2000 steps on 4 replicates; the better go on): 32%" in note
 
 
 def test_a_race_keeps_its_limits() -> None:
