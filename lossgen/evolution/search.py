@@ -1,6 +1,7 @@
 """The search of a run: the engine asks, what it asks for races, the engine is told; then the best one's constants are
 polished."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,6 +23,7 @@ from lossgen.evolution.space_reader import read_space
 from lossgen.evolution.variation import Vary, vary
 from lossgen.kernel.screen import Rejection
 from lossgen.language.parser import parse_loss
+from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
 
 POLISH = 1
@@ -70,6 +72,7 @@ class Search:
         self.plan = plan
         rungs = [Rung(*rung) for rung in config.rungs_at(plan.steps)]
         self.race = Race(rungs, session.aim, config.seed, archive.meta(CONTINUES, True))
+        self._best = ""
         self.hall = HallOfFame(session.run.path / "hall_of_fame.csv", session.aim)
         keep_objective(archive, session.aim, self.race.top.steps, self.race.top.replicates)
 
@@ -152,6 +155,11 @@ class Search:
         with self.session.clock.phase("select"):
             values = [each.values for each in raced]
             self.engine.tell(candidates, values, why, [each.short for each in raced])
+        best = next(iter(self.engine.ranking()), None)
+        if best and not best.short and math.isfinite(best.fitness) and best.entry.digest != self._best:
+            self._best = best.entry.digest
+            shown = self.session.aim.shown(best.fitness)
+            self.session.listener.best(best.candidate.name, print_loss(best.entry.loss), shown)
 
     def _forget_all(self) -> None:
         """Delete states that are left where the time was up within a race."""

@@ -1,6 +1,5 @@
 """What a run shows while it goes on: a live panel on a terminal, plain lines elsewhere."""
 
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ STAGE_NAMES = {
 STAGES_TO_VERIFY = ("search", "polish", "audit")
 """Stages that a verification follows."""
 SEARCHING = ("search", "polish")
-"""Stages whose best fitness so far is shown."""
+"""Stages whose trainings come round by round."""
 PLAIN_EVERY = 30.0
 
 
@@ -90,7 +89,6 @@ class PlainView(Listener):
 
     def __init__(self, console: "Console") -> None:
         self.console = console
-        self.best = math.inf
         self._sign = 1.0
         self._stage = ""
         self._total = 0
@@ -128,12 +126,11 @@ class PlainView(Listener):
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
-        self.best = min(self.best, fitness) if stage in SEARCHING else self.best
         result = f"{self._sign * fitness:.4g}" if outcome.status == "ok" else f"{outcome.status}: {outcome.reason}"
-        line = f"{STAGE_NAMES.get(stage, stage)} {self._done}/{self._total}: {name} {result}"
-        self.say(
-            line + (f" (best {self._sign * self.best:.4g})" if stage in SEARCHING and math.isfinite(self.best) else "")
-        )
+        self.say(f"{STAGE_NAMES.get(stage, stage)} {self._done}/{self._total}: {name} {result}")
+
+    def best(self, name: str, loss: str, value: float) -> None:
+        self.say(f"best so far: {name} {value:.4g}: {formula(loss)}")
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
         self._left = left
@@ -170,7 +167,7 @@ class LiveView(PlainView):
 
         self._generation = ""
         self._waterfall: Mapping[str, int] = {}
-        self._best_loss = ""
+        self._best: tuple[str, str] | None = None
         self._doing = "starting"
         self._stop = ""
         self._live = Live(self, console=console, refresh_per_second=4, transient=True)
@@ -192,8 +189,9 @@ class LiveView(PlainView):
 
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
-        if stage in SEARCHING and fitness < self.best:
-            self.best, self._best_loss = fitness, formula(loss)
+
+    def best(self, name: str, loss: str, value: float) -> None:
+        self._best = f"{value:.4g}", formula(loss)
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
         self._left = left
@@ -222,9 +220,9 @@ class LiveView(PlainView):
         if self._total:
             table.add_row("trainings", f"{self._done} of {self._planned()}")
             table.add_row("", ProgressBar(total=max(self._planned(), 1), completed=self._done, width=40))
-        if math.isfinite(self.best):
-            table.add_row("best so far", f"{self._sign * self.best:.4g}")
-            table.add_row("", Text(self._best_loss, overflow="ellipsis", no_wrap=True))
+        if self._best:
+            table.add_row("best so far", self._best[0])
+            table.add_row("", Text(self._best[1], overflow="ellipsis", no_wrap=True))
         if self._left is not None:
             table.add_row("time left", f"about {duration(self._left)}")
         return Panel(table, title="lossgen", box=box.ROUNDED, expand=False)

@@ -52,10 +52,10 @@ def test_the_panel_shows_the_best_and_the_time_left() -> None:
     try:
         view.planned(PLAN)
         view.stage("search", 4, 2)
-        view.trained("search", "A", "loss A() = 1", Outcome("ok", {}, seconds=10.0), 3.0)
+        view.best("A", "loss A() = 1", 3.0)
         view.trained("audit", "B", "loss B() = 1", Outcome("ok", {}, seconds=10.0), 1.0)
         view.progress("search", 0.75, 40.0)
-        assert view.best == 3.0
+        assert "3" in _text(view) and "best so far" in _text(view)
         assert "about 40 s" in _text(view)
     finally:
         view.close()
@@ -73,7 +73,9 @@ def test_a_maximised_metric_is_shown_as_it_is() -> None:
     view.planned(dataclasses.replace(PLAN, minimise=False))
     view.stage("search", 4, 0)
     view.trained("search", "A", "loss A() = 1", Outcome("ok", {}), -0.9)
-    assert "A 0.9 (best 0.9)" in out.getvalue()
+    assert "1/4: A 0.9\n" in out.getvalue()
+    view.best("A", "loss A() = 1", 0.95)
+    assert "best so far: A 0.95: 1\n" in out.getvalue()
 
 
 def test_the_waterfall_goes_from_what_was_proposed_to_what_was_verified() -> None:
