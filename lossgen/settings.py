@@ -8,7 +8,8 @@ from typing import Literal
 
 ObjectiveKind = Literal["quality", "robust", "stability"]
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
-POPULATION, GENERATIONS = 16, 8
+POPULATION, GENERATIONS, RACE_GENERATIONS = 16, 8, 12
+"""A race trains few of its losses the whole way."""
 STEPS, ROBUST_STEPS = 1500, 500
 """Of a training; of one of the several that a loss has in a search with the objective `robust`."""
 STABILITY_SEEDS = 4

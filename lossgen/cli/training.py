@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 @click.option(
     "--population", type=click.IntRange(min=1), default=settings.POPULATION, help="Candidates trained a generation."
 )
-@click.option("--generations", type=click.IntRange(min=1), help=f"Generations. [default: {settings.GENERATIONS}]")
+@click.option(
+    "--generations",
+    type=click.IntRange(min=1),
+    help=f"Generations. [default: {settings.GENERATIONS}; of a race {settings.RACE_GENERATIONS}]",
+)
 @click.option("--max-trainings", type=click.IntRange(min=1), help="GANs that the run may train, verification included.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Generator updates of the run, verification included.")
 @click.option("--max-candidates", type=click.IntRange(min=1), help="Losses that the search may propose.")

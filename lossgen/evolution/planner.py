@@ -7,7 +7,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.events import Plan
 from lossgen.evolution.racing import Rung, race_steps
-from lossgen.settings import GENERATIONS, ROBUST_STEPS, STEPS
+from lossgen.settings import GENERATIONS, RACE_GENERATIONS, ROBUST_STEPS, STEPS
 
 SHORTEST = 50
 SEARCH_SLACK = 0.95
@@ -91,7 +91,7 @@ def make_plan(
     prices = _Prices(config, steps, continues)
     room = _room(config, steps, verify_trainings, prices)
     asked = generations_asked(config) is not None
-    search = math.ceil(prices.generation * (config.generations or GENERATIONS))
+    search = math.ceil(prices.generation * (config.generations or _generations(config)))
     if config.max_candidates:
         proposed = config.max_candidates if asked else max(1, int(PASS_RATE * config.max_candidates))
         passing = math.ceil(proposed * prices.loss)
@@ -121,7 +121,11 @@ def make_plan(
 def generations_asked(config: RunConfig) -> int | None:
     """Generations of a search, as asked for or by default; None where other limits end it."""
     limits = (config.max_trainings, config.max_steps, config.max_candidates, config.time_limit)
-    return config.generations or (None if any(limits) else GENERATIONS)
+    return config.generations or (None if any(limits) else _generations(config))
+
+
+def _generations(config: RunConfig) -> int:
+    return RACE_GENERATIONS if config.races else GENERATIONS
 
 
 class _Prices:
