@@ -127,12 +127,12 @@ def ways(pool: Pool) -> dict[str, Way]:
     first, middle, top = pool.rungs
     return {
         "all the whole way": Way(((top, 4),)),
+        f"race {first}x1, {middle}x1, {top}x1, {top}x4": Way(((first, 1), (middle, 1), (top, 1), (top, 4))),
         f"race {first}x1, {middle}x2, {top}x4": Way(((first, 1), (middle, 2), (top, 4))),
         f"race {first}x4, {middle}x4, {top}x4": Way(((first, 4), (middle, 4), (top, 4))),
         f"race {first}x2, {top}x4": Way(((first, 2), (top, 4))),
         f"race {middle}x1, {top}x4": Way(((middle, 1), (top, 4))),
         f"race {middle}x4, {top}x4": Way(((middle, 4), (top, 4))),
-        f"race {first}x1, {middle}x1, {top}x1, {top}x4": Way(((first, 1), (middle, 1), (top, 1), (top, 4))),
         f"all, {top}x1": Way(((top, 1),)),
         f"all, {middle}x4": Way(((middle, 4),)),
         f"all, {first}x4": Way(((first, 4),)),

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     "--rungs",
     metavar="STEPSxREPLICATES,...",
     help="Race: train all up to the first, the better of them to the next, and so on: 500x1,1000x2,2000x4. [default: "
-    "where robust a quarter of --steps and of the pairs, half of both, and all]",
+    "where robust a quarter of --steps with one pair, half of them, all, and all with all pairs]",
 )
 @click.option(
     "--verify-seeds",

@@ -39,8 +39,8 @@ class RunConfig(BaseModel):
 
     Of a search, `objective` says what becomes of the outcomes of a loss; `grid` are the pairs of learning rates that
     `robust` trains each with, `seeds` times; `rungs` are steps and replicates of a race, the last of them `steps` and
-    all replicates. Where there are none, `race` says whether losses race over a quarter of the steps and replicates,
-    half of both, and all, or are all trained the whole way.
+    all replicates. Where there are none, `race` says whether losses race over a quarter of the steps on one replicate,
+    half of them, all, and all on all replicates, or are all trained the whole way.
 
     Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
     it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
@@ -103,8 +103,8 @@ class RunConfig(BaseModel):
         """Steps and replicates of the race of a search whose trainings have so many steps; one rung is none."""
         if self.rungs:
             return self.rungs
-        before = [(steps // part, max(self.replicates // part, 1)) for part in (4, 2) if self.race and steps >= part]
-        return [*before, (steps, self.replicates)]
+        alone = [(steps // part, 1) for part in (4, 2, 1) if self.race and steps >= part]
+        return list(dict.fromkeys([*alone, (steps, self.replicates)]))
 
     @property
     def rows(self) -> int:

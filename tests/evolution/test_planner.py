@@ -122,7 +122,7 @@ def test_a_robust_search_trains_each_pair_for_less_and_races() -> None:
     robust = {"objective": "robust", "grid": [(1, 1), (2, 1), (2, 2), (1, 2)], "race": True}
     found = plan(**robust, verify=120)
     assert found.steps == ROBUST_STEPS
-    ways = "125 steps on 1, 250 steps on 2, 500 steps on 4 replicates; the better go on"
+    ways = "125 steps on 1, 250 steps on 1, 500 steps on 1, 500 steps on 4 replicates; the better go on"
     assert any(ways in note for note in found.notes)
     assert found.search_trainings < plan(**{**robust, "race": False}, verify=120).search_trainings
     short = plan(**robust, verify=120, time_limit=150.0)
@@ -132,10 +132,10 @@ def test_a_robust_search_trains_each_pair_for_less_and_races() -> None:
 
 def test_rungs_are_those_that_were_given_or_parts_of_the_steps_and_pairs() -> None:
     config = RunConfig(kind="evolve", objective="robust", grid=[(1, 1), (2, 1)], seeds=2, race=True)
-    assert (config.races, config.rungs_at(500)) == (True, [(125, 1), (250, 2), (500, 4)])
-    assert config.rungs_at(1) == [(1, 4)] and config.rungs_at(3) == [(1, 2), (3, 4)]
-    few = config.model_copy(update={"seeds": 1})
-    assert few.rungs_at(500) == [(125, 1), (250, 1), (500, 2)]
+    assert (config.races, config.rungs_at(500)) == (True, [(125, 1), (250, 1), (500, 1), (500, 4)])
+    assert config.rungs_at(1) == [(1, 1), (1, 4)] and config.rungs_at(3) == [(1, 1), (3, 1), (3, 4)]
+    few = config.model_copy(update={"seeds": 1, "grid": [(1, 1)]})
+    assert few.rungs_at(500) == [(125, 1), (250, 1), (500, 1)]
     alone = config.model_copy(update={"race": False})
     assert (alone.races, alone.rungs_at(500)) == (False, [(500, 4)])
     assert config.model_copy(update={"rungs": [(3, 1), (7, 4)]}).rungs_at(7) == [(3, 1), (7, 4)]
