@@ -82,7 +82,7 @@ class Listener:
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         """A training has ended."""
 
-    def best(self, name: str, loss: str, value: float) -> None:
+    def improved(self, name: str, loss: str, value: float) -> None:
         """The search has a new best loss: of those that went the whole way, and its fitness in the metric's units."""
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
@@ -134,8 +134,8 @@ class Listeners(Listener):
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._tell(lambda each: each.trained(stage, name, loss, outcome, fitness))
 
-    def best(self, name: str, loss: str, value: float) -> None:
-        self._tell(lambda each: each.best(name, loss, value))
+    def improved(self, name: str, loss: str, value: float) -> None:
+        self._tell(lambda each: each.improved(name, loss, value))
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
         self._tell(lambda each: each.progress(stage, fraction, left))

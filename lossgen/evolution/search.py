@@ -159,7 +159,7 @@ class Search:
         if best and not best.short and math.isfinite(best.fitness) and best.entry.digest != self._best:
             self._best = best.entry.digest
             shown = self.session.aim.shown(best.fitness)
-            self.session.listener.best(best.candidate.name, print_loss(best.entry.loss), shown)
+            self.session.listener.improved(best.candidate.name, print_loss(best.entry.loss), shown)
 
     def _forget_all(self) -> None:
         """Delete states that are left where the time was up within a race."""

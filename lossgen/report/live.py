@@ -129,7 +129,7 @@ class PlainView(Listener):
         result = f"{self._sign * fitness:.4g}" if outcome.status == "ok" else f"{outcome.status}: {outcome.reason}"
         self.say(f"{STAGE_NAMES.get(stage, stage)} {self._done}/{self._total}: {name} {result}")
 
-    def best(self, name: str, loss: str, value: float) -> None:
+    def improved(self, name: str, loss: str, value: float) -> None:
         self.say(f"best so far: {name} {value:.4g}: {formula(loss)}")
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:
@@ -190,7 +190,7 @@ class LiveView(PlainView):
     def trained(self, stage: str, name: str, loss: str, outcome: Outcome, fitness: float) -> None:
         self._done += 1
 
-    def best(self, name: str, loss: str, value: float) -> None:
+    def improved(self, name: str, loss: str, value: float) -> None:
         self._best = f"{value:.4g}", formula(loss)
 
     def progress(self, stage: str, fraction: float, left: float | None) -> None:

@@ -235,7 +235,9 @@ def test_where_there_are_rates_robust_races_are_the_default(tmp_path: Path, caps
     run = evolve(tmp_path, objective=None, rungs=None, generations=1, steps=20, polish=0, audit=0, quiet=False)
     assert run.config.objective == "robust" and run.config.grid == list(GRID)
     assert Counter(key.steps for key, _, _ in run.outcomes if key.stage == "search").keys() == {5, 10, 20}
-    assert "losses race (5 steps on 1, 10 steps on 1, 20 steps on 1, 20 steps on 4 replicates" in capsys.readouterr().out
+    assert (
+        "losses race (5 steps on 1, 10 steps on 1, 20 steps on 1, 20 steps on 4 replicates" in capsys.readouterr().out
+    )
     small = {"population": 2, "generations": 1, "steps": 10, "verify_seeds": 2, "polish": 0, "audit": 0}
     other = lossgen.evolve(runner=TOY, out=tmp_path / "other", generated=tmp_path / "generated", **small)
     assert other.config.objective == "quality" and not other.config.races

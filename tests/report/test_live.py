@@ -52,7 +52,7 @@ def test_the_panel_shows_the_best_and_the_time_left() -> None:
     try:
         view.planned(PLAN)
         view.stage("search", 4, 2)
-        view.best("A", "loss A() = 1", 3.0)
+        view.improved("A", "loss A() = 1", 3.0)
         view.trained("audit", "B", "loss B() = 1", Outcome("ok", {}, seconds=10.0), 1.0)
         view.progress("search", 0.75, 40.0)
         assert "3" in _text(view) and "best so far" in _text(view)
@@ -74,7 +74,7 @@ def test_a_maximised_metric_is_shown_as_it_is() -> None:
     view.stage("search", 4, 0)
     view.trained("search", "A", "loss A() = 1", Outcome("ok", {}), -0.9)
     assert "1/4: A 0.9\n" in out.getvalue()
-    view.best("A", "loss A() = 1", 0.95)
+    view.improved("A", "loss A() = 1", 0.95)
     assert "best so far: A 0.95: 1\n" in out.getvalue()
 
 
