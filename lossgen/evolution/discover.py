@@ -31,6 +31,7 @@ from lossgen.evolution.workers.messages import Assignment
 from lossgen.evolution.workers.pool import Pool
 from lossgen.files import sweep, write_text
 from lossgen.language.printer import print_loss
+from lossgen.resources import cache_dir
 from lossgen.runner import find_runner
 
 
@@ -127,8 +128,14 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
             ready = pool.start()
         known = run.archive.meta("protocol")
         if known is not None and known != ready.protocol:
-            changed = ", ".join(_changed(known, ready.protocol))
-            raise InputError(f"run {run.path}: {changed} changed since it began; restore it, or start a new run")
+            differ = _changed(known, ready.protocol)
+            how = "restore it, or start a new run"
+            if "extractor" in differ:
+                how = (
+                    f"one that was trained on another machine lies there in its cache folder: copy it to "
+                    f"{cache_dir() / 'extractors'}, or start a new run"
+                )
+            raise InputError(f"run {run.path}: {', '.join(differ)} changed since it began; {how}")
         run.archive.set_meta("protocol", ready.protocol)
         run.archive.set_meta("objectives", ready.objectives)
         run.archive.set_meta("scale_free", ready.scale_free)
