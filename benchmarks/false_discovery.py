@@ -79,13 +79,8 @@ def main(searches: int, jobs: int, out: Path) -> None:
             f"{curse:.2f} of that on fresh seeds (median)"
         )
         result[name] = {
-            "better": count,
-            "part": part,
-            "interval": [low, high],
-            "naive": naive,
-            "curse": curse,
-            "searches": found,
-        }
+            "better": count, "part": part, "interval": [low, high], "naive": naive, "curse": curse, "searches": found,
+        }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({**result, "versions": versions()}, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {out}")

@@ -52,7 +52,7 @@ from lossgen.settings import ObjectiveKind
 POOL = Path(__file__).with_name("results") / "pool.json"
 GENERATION = 16
 DRAWN = 96
-"""Losses that a default search trains; the reference trains as many the whole way."""
+"""Losses after which the ways are compared; the reference trains as many the whole way."""
 RING_RUNGS = ((50, 1), (100, 2), (200, 4))
 RING_PLAIN = ((200, 1),)
 RING_GRID = [(1e-3, 2e-3), (3e-3, 3e-3), (3e-3, 1e-3), (5e-4, 1e-3)]

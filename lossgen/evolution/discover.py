@@ -132,7 +132,7 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
             how = "restore it, or start a new run"
             if "extractor" in differ:
                 how = (
-                    f"one that was trained on another machine lies there in its cache folder: copy it to "
+                    "one that was trained on another machine lies there in its cache folder: copy it to "
                     f"{cache_dir() / 'extractors'}, or start a new run"
                 )
             raise InputError(f"run {run.path}: {', '.join(differ)} changed since it began; {how}")

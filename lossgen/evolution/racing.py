@@ -157,9 +157,9 @@ class Race:
         control = self._control_group(generation, len(entries))
         before, active = Rung(0, 0), self._active()
         for rung in active:
-            last = rung is active[-1]
+            last, goes_on = rung is active[-1], rung.steps < self.top.steps
             jobs = [self._job(entries[i], r, rung, before) for r in range(rung.replicates) for i in going]
-            found = trainer.train(jobs, rung.steps, "state" if self.continues and not last else "nothing")
+            found = trainer.train(jobs, rung.steps, "state" if self.continues and goes_on else "nothing")
             known = before.replicates if self.continues or before.steps == rung.steps else 0
             self.spent += sum(rung.steps - before.steps * (job.replicate < known) for job in jobs)
             scores = {i: self.objective.fitness(values[i]) for i in going}
