@@ -101,6 +101,17 @@ def test_without_ladder_two_rungs_are_climbed_and_again_trains_nothing(folder: P
     assert [step.as_json() for step in again.steps] == [step.as_json() for step in first.steps]
 
 
+def test_the_first_rung_may_be_of_all_pairs(folder: Path) -> None:
+    marks = folder / "marks"
+    first = lossgen.verify(GOOD, objective="robust", out="ladder", marks=str(marks), **SMALL).steps[0]
+    assert first.detail == "10 steps, the mean over all pairs of learning rates" and first.passed == ["Good"]
+    (trial,) = first.trials
+    assert [len(result.values) for result in trial.comparison.results] == [4] * 8
+    assert len(marks.read_text().splitlines()) >= 8 * 4 * 2
+    with pytest.raises(InputError, match=r"--out ladder/fresh: holds .*--objective was robust, not quality"):
+        lossgen.verify(GOOD, out="ladder", **SMALL)
+
+
 def test_several_losses_are_corrected_for_and_a_baseline_is_no_baseline_of_itself() -> None:
     other = "loss GoodToo(y_real, y_pred) = abs(y_pred - y_real)"
     ladder = lossgen.verify([GOOD, other, "ganetic"], out="ladder", **{**SMALL, "seeds": 6})

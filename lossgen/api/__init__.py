@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from lossgen import settings
 from lossgen.api.asked import Asked, Kind
@@ -131,6 +131,7 @@ def compare(
     seeds: int = settings.COMPARE_SEEDS,
     steps: int | None = None,
     regulariser: str | Sequence[str] | None = None,
+    objective: Literal["quality", "robust"] | None = None,
     tune: bool = False,
     grid: str | Sequence[tuple[float, float]] | None = None,
     tune_seeds: int = settings.TUNE_SEEDS,
@@ -164,6 +165,7 @@ def compare(
             for all of the zoo.
         regulariser: what each loss is trained with in place of what it asks for, as text or as a list:
             ["none", "r1", "gradient_penalty(10)+drift"].
+        objective: "robust" for each seed to be trained with all pairs of the `grid`, and their mean to be its result.
         tune: whether each loss is given the best of the `grid` on `tune_seeds` seeds of their own; `grid` as text or as
             pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
         rates: pairs that were chosen before, by a loss's name: {"BCE": (1e-3, 1e-3)}.

@@ -138,14 +138,24 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     flags, runner = asked.flags, given.get("runner", settings.RUNNER)
     model, name = find_runner(runner).cls.options, Path(runner).stem
-    found: dict[str, Any] = {"regularisers": None, "grid": None, "tune_seeds": None, "rates": None}
+    kind = flags["objective"] or "quality"
+    if kind not in ("quality", "robust"):
+        raise InputError(f"--objective {kind}: a comparison shows the spread over seeds; give quality or robust")
+    found: dict[str, Any] = {"objective": kind, "regularisers": None, "grid": None, "tune_seeds": None, "rates": None}
     if flags["regulariser"] is not None:
         found["regularisers"] = parse_regularisers(flags["regulariser"])
         check_regularisers(found["regularisers"], model.model_fields, name)
-    if flags["tune"]:
+    if flags["tune"] or kind == "robust":
         found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
+        check_grid(found["grid"], model, name, "--tune" if flags["tune"] else "--objective robust")
+    if flags["tune"]:
         found["tune_seeds"] = flags["tune_seeds"]
-        check_grid(found["grid"], model, name)
+    if kind == "robust":
+        for flag in ("tune", "rates"):
+            if flags[flag]:
+                raise InputError(
+                    f"--{flag}: --objective robust trains with all pairs of the grid; leave out one of them"
+                )
     if flags["rates"] is not None:
         if flags["tune"]:
             raise InputError("--rates: are what --tune would choose; leave out one of them")
@@ -155,10 +165,10 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
         for loss in found["rates"]:
             if loss not in names:
                 raise InputError(f"--rates {loss}: is none of the losses: {', '.join(names)}")
-    for flag in ("grid", "tune_seeds"):
-        if flag in asked.given and not flags["tune"]:
-            spelt = flag.replace("_", "-")
-            raise InputError(f"--{spelt}: says how --tune tunes; give that, too, or leave --{spelt} out")
+    if "grid" in asked.given and not found["grid"]:
+        raise InputError("--grid: is of --tune or --objective robust; give one of them, too, or leave --grid out")
+    if "tune_seeds" in asked.given and not flags["tune"]:
+        raise InputError("--tune-seeds: says how --tune tunes; give that, too, or leave --tune-seeds out")
     return found
 
 

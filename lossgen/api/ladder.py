@@ -6,7 +6,7 @@ The same call on the same folder goes on where it was stopped: what is trained i
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lossgen import settings
 from lossgen.api import file_of
@@ -45,6 +45,7 @@ def verify(
     steps: int | None = None,
     plateau: int | None = None,
     seeds: int = settings.VERIFY_SEEDS,
+    objective: Literal["quality", "robust"] | None = None,
     grid: str | Sequence[tuple[float, float]] | None = None,
     tune_seeds: int = settings.TUNE_SEEDS,
     extractor_weights: str | Path | None = None,
@@ -80,6 +81,7 @@ def verify(
         verify_on: other data, for the last rung.
         plateau: steps where training longer gains little, as a calibration may have shown; else 4 times `steps`.
         seeds: of each loss; each rung that trains has other ones. They stay those of an earlier call with this `out`.
+        objective: of the rung `fresh`: "robust" compares means over all pairs of the `grid`, as a robust search does.
         extractor_weights: file of the Inception network's weights, which then judges the rung `judge`.
         out: folder; the one of an earlier call, with the same arguments, is gone on with.
 
@@ -107,11 +109,13 @@ def verify(
     if plateau is not None and plateau <= (length or 0):
         raise InputError(f"--plateau {plateau}: is no longer than the {length} steps of the other rungs; give more")
     extra, known = _baselines(mine)
+    first = {} if objective in (None, "quality") else {"objective": objective, "grid": grid}
     climb = Climb(
         given, [loss.name for loss in mine], extra, known,
         Path(out) if out is not None else default_folder(mine[0].name), name, others,
         str(extractor_weights) if extractor_weights is not None else "", length,
-        plateau or FURTHER * (length or 1), seed, {"tune": True, "grid": grid, "tune_seeds": tune_seeds}, common,
+        plateau or FURTHER * (length or 1), seed, first,
+        {"tune": True, "grid": grid, "tune_seeds": tune_seeds}, common,
     )  # fmt: skip
     climbed = Ladder(climb.names, [])
     for rung in TRY if ladder else FIRST:

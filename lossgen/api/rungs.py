@@ -37,6 +37,7 @@ class Climb:
         verify_on: other data.
         weights: file of the Inception network's weights; "" for none.
         steps: of a training; None where the runner does not count them.
+        first: arguments of the first comparison beside those of all: of the mean over all pairs of rates; else none.
         tune: arguments of a comparison that tunes.
         common: arguments of every comparison, the runner's options among them.
     """
@@ -52,6 +53,7 @@ class Climb:
     steps: int | None
     plateau: int
     seed: int
+    first: Mapping[str, Any]
     tune: Mapping[str, Any]
     common: Mapping[str, Any]
 
@@ -109,7 +111,8 @@ def comparison_in(run: Run) -> Comparison:
 
 
 def _fresh(climb: Climb) -> Step:
-    return Step("fresh", f"{climb.length}, one setting for all", [climb.trial("fresh")])
+    how = "the mean over all pairs of learning rates" if climb.first else "one setting for all"
+    return Step("fresh", f"{climb.length}, {how}", [climb.trial("fresh", **climb.first)])
 
 
 def _tuned(climb: Climb) -> Step:

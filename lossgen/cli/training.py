@@ -92,12 +92,18 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
     "There are r1, gradient_penalty, drift and spectral_norm, where the runner has them.",
 )
 @click.option(
+    "--objective",
+    type=click.Choice(["quality", "robust"]),
+    help="Of robust each seed trains with all pairs of --grid, and their mean is its result. [default: quality]",
+)
+@click.option(
     "--tune", is_flag=True, help="Choose each loss's learning rates first, on other seeds than those that are reported."
 )
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help="Learning rates to tune over, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+    help="Learning rates, generator:discriminator, of --tune or robust. [default: "
+    "1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
 )
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
@@ -162,6 +168,12 @@ def calibrate(ctx: click.Context, /, **flags: Any) -> None:
 )
 @click.option(
     "--seeds", type=click.IntRange(min=2), default=settings.VERIFY_SEEDS, help="Seeds of each loss on each rung."
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["quality", "robust"]),
+    help="What the first rung compares: trainings at one setting, or means over all pairs of --grid, as a robust "
+    "search does. [default: quality]",
 )
 @click.option(
     "--grid",

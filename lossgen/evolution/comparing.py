@@ -12,7 +12,7 @@ from lossgen.evolution.conditions import NONE, pair_text, rates, regularised
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.run import CONFIG, open_run
-from lossgen.evolution.searched import ranking
+from lossgen.evolution.searched import keep_objective, ranking
 from lossgen.evolution.session import Session
 from lossgen.evolution.tuning import tune
 from lossgen.evolution.verdict import Verdict
@@ -31,13 +31,15 @@ def compare_losses(session: Session) -> Comparison:
     contestants = contestants_of(config)
     priced = [contestant.entry for contestant in contestants]
     known = [key for stage in ("tune", "compare") for key, _, _ in archive.outcomes(stage)]
-    plan = session.plan(priced[0], config.rows * config.seeds, *priced[1:], known=len(known))
+    trainings = config.rows * config.seeds * len(session.aim.conditions)
+    plan = session.plan(priced[0], trainings, *priced[1:], known=len(known))
     session.listener.planned(plan)
     take_up(session.run)
     forget_interim(archive)
-    tuned = tune(session, contestants, plan.steps) if config.grid else contestants
+    keep_objective(archive, session.aim, plan.steps, config.seeds * len(session.aim.conditions))
+    tuned = tune(session, contestants, plan.steps) if config.tune_seeds else contestants
     if tuned is not None:
-        comparison = compare(session, "compare", tuned, config.seeds, plan.steps, reserve=0)
+        comparison = compare(session, "compare", tuned, config.seeds, plan.steps, reserve=0, objective=session.aim)
     else:
         nothing: dict[str, list[Outcome]] = {contestant.entry.key: [] for contestant in contestants}
         found = (session.objective, session.direction, contestants, nothing, config.seeds, plan.steps)

@@ -43,8 +43,8 @@ class RunConfig(BaseModel):
     half of them, all, and all on all replicates, or are all trained the whole way.
 
     Of a comparison, `regularisers` are what each loss is trained with (`conditions.parse_regularisers`), None for what
-    it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, None where
-    none is tuned; `rates` are pairs that were chosen before, by a loss's name.
+    it asks for itself; `grid` are the pairs of learning rates that each is tuned over on `tune_seeds` seeds, or where
+    `objective` is `robust` trained with on each seed; `rates` are pairs that were chosen before, by a loss's name.
 
     Of a calibration, `budgets` are the steps at which its trainings are looked at, ascending, the last of them `steps`,
     and `grid` the pairs that each loss is trained with.

@@ -45,9 +45,14 @@ class Objective:
         return self.conditions[replicate % len(self.conditions)]
 
     def under(self, entry: Entry, replicate: int) -> Entry:
-        """An entry under a replicate's condition."""
-        condition = self.condition(replicate)
-        return entry.under(condition_of(condition)) if condition else entry
+        """An entry under a replicate's condition, beside its own."""
+        condition = condition_of(self.condition(replicate))
+        return entry.under({**condition_of(entry.condition), **condition}) if condition else entry
+
+    def apart_from(self, condition: str) -> str:
+        """The text of an entry's own condition, of that which it was trained under as a replicate."""
+        varied = {name for each in self.conditions for name in condition_of(each)}
+        return condition_text({name: value for name, value in condition_of(condition).items() if name not in varied})
 
     def values(self, outcomes: Sequence[Outcome]) -> list[float]:
         """What each outcome is worth, to be minimised; infinite where a training failed."""

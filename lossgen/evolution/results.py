@@ -18,12 +18,11 @@ def comparison_of(archive: Archive) -> Comparison | None:
     direction: Direction = next(iter(archive.meta("objectives").values()))
     stages = ("interim",) if archive.meta("interim", False) else ("verify", "compare")
     objective = objective_of(archive)
-    many = len(objective.conditions) > 1  # then they are parts of a seed's result, and none is a row's own
     trained: dict[tuple[str, str], dict[int, Outcome]] = {}
     digests: dict[tuple[str, str], str] = {}
     for key, name, outcome in (found for stage in stages for found in archive.outcomes(stage)):
         if not record["steps"] or key.steps == record["steps"]:
-            row_of = name, "" if many else key.condition  # in one comparison no two losses are called the same
+            row_of = name, objective.apart_from(key.condition)  # in one comparison no two losses are called the same
             trained.setdefault(row_of, {})[key.replicate] = outcome
             digests.setdefault(row_of, key.digest)
     results = []

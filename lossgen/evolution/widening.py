@@ -99,13 +99,13 @@ def _setting(config: RunConfig, steps: int | None) -> Mapping[str, Any]:
     data = config.data
     # Without --steps, a comparison has those that it was trained for if it began so, too, else the usual ones.
     counted = config.steps or (steps if steps is not None and config.time_limit else STEPS)
-    tuned = ",".join(map(pair_text, config.grid)) if config.grid else "off"
+    grid = ",".join(map(pair_text, config.grid)) if config.grid else "off"
     given: dict[str, Any] = {
         "--runner": Path(config.runner).stem, "the runner's file": config.runner_digest[:12],
         **{f"--{name.replace('_', '-')}": value for name, value in config.options.items()},
         "--data": data.name, "--data-dir": data.root, "--image-size": data.image_size, "--fit": data.fit,
         "the split's seed": data.seed, "--steps": counted, "--seed": config.seed, "--device": config.device,
         "the crossing with --regulariser": "off" if config.regularisers is None else "on",
-        "the grid of --tune": tuned, "--tune-seeds": config.tune_seeds,
+        "--objective": config.objective, "the grid of learning rates": grid, "--tune-seeds": config.tune_seeds,
     }  # fmt: skip
     return {name: "not given" if value in (None, "") else value for name, value in given.items()}

@@ -111,7 +111,8 @@ def setting_of(run: Run) -> str:
         parts = [f"but each loss and seed with the learning rates {pairs}" if pairs else ""]
     elif config.objective == "robust" and config.grid:
         mean = "geometric mean" if search_objective(run.archive).geometric else "mean"
-        parts = [f"but each result is the {mean} of {len(config.grid)} trainings, with the learning rates {pairs}"]
+        what = f"each result is the {mean} of {len(config.grid)} trainings, with the learning rates {pairs}"
+        parts = [f"but {own[0]} of each row's own, and {what}" if own else f"but {what}"]
     elif config.grid is not None or config.rates is not None:
         chosen = "these rates were chosen by fitness on seeds of their own" if config.grid else "these rates were given"
         parts = [f"but {' and '.join([*own, 'learning rates'])} of each row's own", chosen]

@@ -19,6 +19,7 @@ from lossgen.evolution.config import read_config
 from lossgen.evolution.run import open_run
 from lossgen.evolution.tuning import TUNED
 from lossgen.language.printer import print_loss
+from lossgen.report.tables import setting_of
 from lossgen.runner import Outcome
 
 LOSSES = ["bce", "lsgan", "hinge"]
@@ -138,6 +139,31 @@ def test_one_that_is_widened_killed_and_resumed_ends_as_one_that_was_asked_for_a
     assert not any("Hinge" in note for note in hears.notes), "another pair did not fail"
 
 
+def test_over_all_pairs_a_seed_has_one_result_and_regularisers_are_told_apart() -> None:
+    arguments: dict[str, Any] = {**SMALL, "objective": "robust", "grid": GRID, "regulariser": "none,r1", "out": "all"}
+    lossgen.compare("bce", seeds=1, **arguments)
+    trained()
+    run = lossgen.compare(["bce", "lsgan"], seeds=2, **arguments)
+    assert len(trained()) == (2 * 2 * 2 - 2) * 3, "what was trained was trained again"
+    assert run.finished and run.comparison is not None
+    kept = [outcome for outcome in run.record()["outcomes"] if outcome["name"] == "BCE"]
+    of_r1 = [outcome for outcome in kept if outcome["condition"]["r1"]]
+    assert len(kept) == 12 and len(of_r1) == 6
+    first, second = run.comparison.results[:2]
+    assert (first.label, second.label) == ("BCE", "BCE + r1(10)")
+    for result, mine in ((first, [each for each in kept if each not in of_r1]), (second, of_r1)):
+        tests = {outcome["replicate"]: outcome["metrics"]["distance test"] for outcome in mine}
+        means = [sum(tests[seed * 3 + pair] for pair in range(3)) / 3 for seed in range(2)]
+        assert result.values == pytest.approx(means)
+        assert [outcome.metrics["distance test"] for outcome in result.outcomes] == pytest.approx(means)
+    assert "but regularisers of each row's own, and each result is the mean of 3 trainings" in setting_of_run(run)
+
+
+def setting_of_run(run: Run) -> str:
+    with open_run(run.path, locked=False) as opened:
+        return setting_of(opened)
+
+
 def test_a_comparison_without_conditions_has_none_in_its_record(plain: Run) -> None:
     record = plain.record()
     assert not {"regularisers", "grid", "tune_seeds"} & set(record["config"])
@@ -176,7 +202,7 @@ def test_a_run_of_an_older_lossgen_is_gone_on_with(plain: Run) -> None:
         (["bce", "lsgan"], {"seed": 1, "r1": 2.0}, r"--r1 was 0.0, not 2.0; --seed was 0, not 1"),
         (["bce", "lsgan"], {"image_size": 16}, "--image-size was not given, not 16"),
         (["bce", "lsgan"], {"regulariser": "none"}, "the crossing with --regulariser was off, not on"),
-        (["bce", "lsgan"], {"tune": True}, "the grid of --tune was off, not 0.001:0.001"),
+        (["bce", "lsgan"], {"tune": True}, "the grid of learning rates was off, not 0.001:0.001"),
         (["bce", "loss LSGAN(score, y_real) = square(score - y_real) + 0.5"], {}, "LSGAN is another loss than it was"),
         (["renamed.loss", "lsgan"], {}, "Mine is called BCE there"),
     ],
@@ -233,7 +259,14 @@ def test_a_tuning_that_the_time_has_ended_compares_nothing() -> None:
     [
         ({"regulariser": "r2"}, "--regulariser 'r2': is none of"),
         ({"regulariser": ["none", "none"]}, "none is given twice"),
-        ({"grid": GRID}, "--grid: says how --tune tunes"),
+        ({"grid": GRID}, "--grid: is of --tune or --objective robust"),
+        ({"objective": "stability"}, "--objective stability: a comparison shows the spread"),
+        ({"objective": "robust", "tune": True}, "--tune: --objective robust trains with all pairs"),
+        ({"objective": "robust", "rates": {"BCE": (1e-3, 1e-3)}}, "--rates: --objective robust trains with all pairs"),
+        (
+            {"objective": "robust", "runner": Path(__file__).parents[1] / "toy_runner.py"},
+            "--objective robust: the runner toy_runner has no option lr_generator",
+        ),
         ({"tune_seeds": 5}, "--tune-seeds: says how --tune tunes"),
         ({"tune": True, "grid": [(1e-3,)]}, r"grid: \(0.001,\) is no pair"),
         ({"tune": True, "grid": "1e-3:2"}, "--grid 0.001:2: lr_discriminator"),
