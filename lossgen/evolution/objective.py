@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lossgen.evolution.conditions import condition_of, condition_text, rates
+from lossgen.evolution.conditions import condition_name, condition_of, condition_text, rates
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
 from lossgen.runner import Direction, Outcome
@@ -74,13 +74,17 @@ class Objective:
 
     def combined(self, outcomes: Sequence[Outcome]) -> Outcome:
         """One outcome of those of the conditions in turn: means over them, geometric where the metric's is and all are
-        positive; the first failure, where there is one. What was kept is the first one's."""
+        positive, and the metric under each; the first failure, where there is one. What was kept is the first one's."""
         failed = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
         if failed is not None:
             return failed
         seconds = sum(outcome.seconds for outcome in outcomes)
         shared = [name for name in outcomes[0].metrics if all(name in outcome.metrics for outcome in outcomes)]
-        return replace(outcomes[0], metrics={name: self._mean(name, outcomes) for name in shared}, seconds=seconds)
+        means = {name: self._mean(name, outcomes) for name in shared}
+        shown = next(name for name in (f"{self.metric} test", self.metric) if name in means)
+        under = zip(map(condition_name, self.conditions), outcomes, strict=True)
+        apart = {f"{shown} {name}": outcome.metrics[shown] for name, outcome in under}
+        return replace(outcomes[0], metrics=means | apart, seconds=seconds)
 
     def by_seed(self, outcomes: Mapping[int, Outcome]) -> list[Outcome]:
         """One result a seed, in order, of outcomes by replicate; none of a seed of which some are missing."""

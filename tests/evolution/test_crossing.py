@@ -156,6 +156,9 @@ def test_over_all_pairs_a_seed_has_one_result_and_regularisers_are_told_apart() 
         means = [sum(tests[seed * 3 + pair] for pair in range(3)) / 3 for seed in range(2)]
         assert result.values == pytest.approx(means)
         assert [outcome.metrics["distance test"] for outcome in result.outcomes] == pytest.approx(means)
+        assert result.outcomes[1].metrics["distance test lr=0.003-0.001"] == tests[4]
+    rows = list(csv.DictReader((run.path / "results.csv").open()))
+    assert len(rows) == 8 and float(rows[0]["distance test lr=0.001-0.001"]) > 0, "a row a seed, and all pairs in it"
     assert "but regularisers of each row's own, and each result is the mean of 3 trainings" in setting_of_run(run)
 
 

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
+from lossgen.evolution.conditions import GRID, condition_text, rates
 from lossgen.evolution.objective import Objective, objective_from
 from lossgen.runner import Outcome
 
-PAIRS = ("a", "b", "c", "d")
+PAIRS = tuple(condition_text(rates(pair)) for pair in GRID)
 
 
 def ok(*values: float) -> list[Outcome]:
@@ -18,7 +19,7 @@ def test_robust_is_the_geometric_mean_of_a_distance() -> None:
     objective = Objective("robust", "FD", "min", True, PAIRS)
     fitness = objective.fitness(objective.values(ok(1.0, 10.0, 100.0, 10.0)))
     assert objective.shown(fitness) == pytest.approx(10.0)
-    assert [objective.condition(i) for i in range(6)] == ["a", "b", "c", "d", "a", "b"]
+    assert [objective.condition(i) for i in range(6)] == [*PAIRS, *PAIRS[:2]]
 
 
 def test_robust_is_the_plain_mean_of_what_may_be_negative() -> None:
@@ -55,10 +56,11 @@ def test_a_distance_of_nothing_has_a_logarithm() -> None:
 
 
 def test_outcomes_of_several_conditions_are_one_result() -> None:
-    objective = Objective("robust", "FD", "min", True, PAIRS)
+    objective = Objective("robust", "FD", "min", True, PAIRS[:2])
     both = objective.combined(ok(1.0, 4.0))
     assert both.metrics["FD"] == pytest.approx(2.0)
     assert both.metrics["coverage"] == pytest.approx(0.25)
+    assert (both.metrics["FD lr=0.001-0.001"], both.metrics["FD lr=0.003-0.003"]) == (1.0, 4.0)
     assert both.seconds == 2.0
     failed = Outcome("diverged", reason="so")
     assert objective.combined([*ok(1.0), failed]) is failed
