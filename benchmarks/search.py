@@ -9,7 +9,7 @@ Steps to the quality that training every loss the whole way has after 96 losses 
 A second table chooses among the same losses by each objective of `lossgen evolve`, at four trainings a loss: how good
 the chosen are on fresh seeds over all pairs, and at their own best one. What was far behind at the middle rung was
 trained no further: a race has of it what it came to there, and no objective chooses it. The losses were bred by the
-objective `robust`, so it is among what that likes that the others choose.
+objective `robust`, so it is among what that likes that the others choose. A last line has the best of each generation.
 
 **The ring**: real searches of equal steps on the runner `ring`, by evolution, by random draws from the screened space,
 which is the null model of any search, and by a plain (mu + lambda) genetic algorithm, each with racing and with one
@@ -53,7 +53,7 @@ POOL = Path(__file__).with_name("results") / "pool.json"
 GENERATION = 16
 DRAWN = 96
 """Losses after which the ways are compared; the reference trains as many the whole way."""
-RING_RUNGS = ((50, 1), (100, 2), (200, 4))
+RING_RUNGS = ((50, 1), (100, 1), (200, 1), (200, 4))
 RING_PLAIN = ((200, 1),)
 RING_GRID = [(1e-3, 2e-3), (3e-3, 3e-3), (3e-3, 1e-3), (5e-4, 1e-3)]
 RING_STEPS = 60 * 200
@@ -199,6 +199,20 @@ def objectives(pool: Pool, count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def generations(pool: Pool, of: Sequence[int]) -> list[dict[str, Any]]:
+    """A row a generation of the search that has made the pool: how good the loss is that it would have named.
+
+    Args:
+        of: the generation of each loss.
+    """
+    rows = []
+    for number in sorted(set(of)):
+        own = [entry for entry, its in zip(pool.entries, of, strict=True) if its == number]
+        best = min(own, key=lambda entry: pool.chosen_by("robust", entry))
+        rows.append({"generation": number, "losses": len(own), "verified": pool.verified(best)})
+    return rows
+
+
 METHODS: Mapping[str, tuple[Select, Vary]] = {
     "evolution (NSGA-II)": (select, vary), "(mu + lambda)": (by_fitness, vary), "random draws": (select, anew),
 }  # fmt: skip
@@ -270,7 +284,8 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
     result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if part != "both" and out.exists() else {}
     result |= {"schema": 1, "versions": versions()}
     if part in ("both", "pool"):
-        pool = Pool(json.loads(POOL.read_text(encoding="utf-8")))
+        content = json.loads(POOL.read_text(encoding="utf-8"))
+        pool = Pool(content)
         result["pool"] = rows = replays(pool, count)
         print(f"pool: {len(pool.entries)} losses, {count} replays; after {DRAWN} losses, and steps to the first row's:")
         print(f"{'way':<40}{'steps':>10}{'verified':>10}{'quartiles':>16}{'part of the steps':>19}{'losses':>8}")
@@ -293,6 +308,9 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
                 if name != "objective"
             ]
             print(f"{row['objective']:<12}" + "; ".join(said))
+        result["generations"] = bred = generations(pool, [loss["generation"] for loss in content["losses"]])
+        said = [f"{row['verified']:.1f} (of {row['losses']})" for row in bred]
+        print(f"verified, the best of each generation, the first of random draws: {', '.join(said)}")
     if part in ("both", "ring"):
         result["ring"] = found = ring(searches, jobs)
         result["ring_methods"] = methods = compared(found)
