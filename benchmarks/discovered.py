@@ -1,20 +1,25 @@
 """What several searches have found, and what that has in common.
 
-    python benchmarks/discovered.py RUN... [--best 5] [--shortlist FOLDER] [--losses 10] [--out FILE]
+    python benchmarks/discovered.py RUN... [--champions FOLDER] [--shortlist FOLDER] [--compared RUN] [--out FILE]
 
 RUN are folders of `lossgen evolve`, searched on the same data with the same settings and different seeds. Written down
-are each champion with its verified quality beside that of the baseline that is hardest to beat, the forms
-(subexpressions, constants left open) that recur in the best losses of different runs, beside how many of all trained
-losses have them, and where the best settle, how steep they are and where they saturate, beside the same of all.
+are the champion of each, the forms (subexpressions, constants left open) that recur in the best losses of different
+runs, beside how many of all trained losses have them, and where the best settle, how steep they are and where they
+saturate, beside the same of all.
 
-With --shortlist, the best losses of all runs that lie far apart are written to FOLDER as `.loss` files: the first is
-the best by the search, each next one the farthest from those before it, of the losses within `NEAR` times the best.
-Seconds.
+With --champions the best loss of each run, simplified, is written as a `.loss` file, to be compared with others on
+fresh seeds, all champions at once:
+
+    lossgen compare FOLDER/*.loss bce lsgan hinge ganetic --objective robust --steps 2000 --out RUN
+
+With --compared RUN, that comparison, each champion's verified quality stands beside that of the known loss that is
+hardest to beat there. With --shortlist, the best losses of all runs that lie far apart are written to a folder: the
+first is the best by the search, each next one the farthest from those before it, of the losses within `NEAR` times the
+best. Seconds, and a minute for what is simplified.
 """
 
 import json
 import math
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +29,16 @@ from typing import Any
 import click
 import numpy as np
 
+from lossgen.algebra.rounding import round_constants
+from lossgen.algebra.simplify import simplify
+from lossgen.api import Run
 from lossgen.codegen.card import card
-from lossgen.evolution.archive import found_name
+from lossgen.evolution.archive import FOUND, found_name
+from lossgen.evolution.ladder import beside_baselines
+from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import open_run, versions
 from lossgen.evolution.searched import ranking
-from lossgen.files import write_text
+from lossgen.files import without_nan, write_text
 from lossgen.kernel.fingerprint import normalised
 from lossgen.kernel.screen import screen
 from lossgen.language.expression import Expression
@@ -59,28 +69,43 @@ class Found:
 
 
 def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
-    """All losses of a run, the best first; and what its verification came to."""
+    """All losses of a run, the best first; and what the search came to."""
     with open_run(folder, locked=False) as run:
         ranked = ranking(run.archive)
-        result, seed = run.archive.meta("result"), run.config.seed
-    if not result:
-        raise click.ClickException(f"{folder}: has not verified anything yet; let it finish (--resume)")
+        config, fates = run.config, run.archive.waterfall()
+        foretold = run.archive.meta(FORETOLD, [])
     losses = [
-        Found(number, seed, parse_loss(row.loss).renamed(found_name(row.digest)), each.value)
+        Found(number, config.seed, parse_loss(row.loss).renamed(found_name(row.digest)), each.value)
         for row, each in ranked
         if each.value is not None
     ]
-    verdict = result["verdict"]
-    champion = next((row for row in result["results"] if row["part"] == "champion"), None)
-    if verdict is None or champion is None:
-        raise click.ClickException(f"{folder}: no loss of it has been held against a baseline")
-    baseline = next(row for row in result["results"] if row["name"] == verdict["baseline"])
+    if not losses:
+        raise click.ClickException(f"{folder}: no loss of it has been trained the whole way")
     record = {
-        "seed": seed, "losses": len(losses), "champion": champion["loss"], "verified": champion["mean"],
-        "sd": champion["std"], "baseline": baseline["name"], "mean_of_baseline": baseline["mean"],
-        **{name: verdict[name] for name in ("ratio", "finding", "p")},
+        "seed": config.seed, "steps": config.steps, "generations": config.generations, "trained": fates["trained"],
+        "whole": len(losses), "searched": formula(losses[0].loss), "value": losses[0].value, "foretold": foretold,
     }  # fmt: skip
     return losses, record
+
+
+def simple(found: Found) -> Loss:
+    """The form that is handed over, which names the form that was searched."""
+    form = round_constants(simplify(found.loss))
+    note = f"Found by lossgen evolve on the digits, seed {found.seed}.\nSearched as: {formula(found.loss)}"
+    return form.renamed(found_name(form.digest()), note)
+
+
+def verified(champions: Sequence[str], run: Run) -> dict[str, dict[str, Any]]:
+    """Each champion beside the hardest of the known losses of a comparison, with Holm's correction over champions."""
+    comparison = run.comparison
+    names = [result.name for result in comparison.results] if comparison else []
+    missing = ", ".join(name for name in champions if name not in names)
+    if comparison is None or missing:
+        raise click.ClickException(f"{run.path}: has not compared {missing or 'anything'}")
+    known = [name for name in names if not name.startswith(FOUND)]
+    trial = beside_baselines(comparison, champions, known)
+    shared = {"metric": comparison.metric, "steps": comparison.steps}
+    return {name: {**vars(beside), **shared} for name, beside in trial.found.items()}
 
 
 def shapes(loss: Loss) -> set[str]:
@@ -153,22 +178,32 @@ def apart(losses: Sequence[Found], count: int) -> list[Found]:
     return [good[i] for i in chosen]
 
 
-def written(chosen: Sequence[Found], folder: Path) -> Iterator[Path]:
-    """Write the losses as files."""
+def written(chosen: Sequence[Loss], folder: Path) -> Iterator[Path]:
+    """Write losses as files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for found in chosen:
-        path = folder / f"{found.loss.name.lower()}.loss"
-        write_text(path, f"# Found by lossgen evolve, seed {found.seed}.\n{print_loss(found.loss)}\n")
+    for loss in chosen:
+        path = folder / f"{loss.name.lower()}.loss"
+        write_text(path, print_loss(loss) + "\n")
         yield path
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--best", "count", default=5, help="How many losses of each run count as its best.")
+@click.option("--champions", type=click.Path(path_type=Path), help="Folder for the best loss of each run.")
+@click.option("--compared", type=click.Path(path_type=Path, exists=True), help="A comparison of these champions.")
 @click.option("--shortlist", type=click.Path(path_type=Path), help="Folder for a shortlist.")
 @click.option("--losses", default=10, help="How many are on it.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/results/discovered.json"))
-def main(runs: tuple[Path, ...], count: int, shortlist: Path | None, losses: int, out: Path) -> None:
+def main(
+    runs: tuple[Path, ...],
+    count: int,
+    champions: Path | None,
+    compared: Path | None,
+    shortlist: Path | None,
+    losses: int,
+    out: Path,
+) -> None:
     """Read the runs, compare what they have found, print and keep it."""
     found, records = [], []
     for number, folder in enumerate(runs):
@@ -177,16 +212,20 @@ def main(runs: tuple[Path, ...], count: int, shortlist: Path | None, losses: int
         records.append(record)
     best = [each for of_run in found for each in of_run[:count]]
     everything = [each for of_run in found for each in of_run]
+    forms = [simple(of_run[0]) for of_run in found] if champions or compared else []
+    for path in written(forms, champions) if champions else ():
+        print(f"wrote {path}")
+    beside = verified([form.name for form in forms], Run(compared)) if compared else {}
+    for record, form in zip(records, forms):
+        record |= {"champion": form.name, "loss": formula(form), "verified": beside.get(form.name)}
     for record in records:
-        said = "failed on all seeds"
-        if record["ratio"] is not None:
-            said = f"{record['verified']:.3g} ± {record['sd']:.2g}, {record['ratio']:.2f} × {record['baseline']}"
-            said += f" ({record['finding']}, p = {record['p']:.2g})"
-        print(f"seed {record['seed']}: {record['champion']}: {said}")
-    ratios = [record["ratio"] for record in records if record["ratio"] is not None]
-    if ratios:
-        middle = statistics.median(ratios)
-        print(f"over the baseline that is hardest to beat: {min(ratios):.2f} to {max(ratios):.2f}, median {middle:.2f}")
+        print(f"seed {record['seed']}: {record['value']:.4g} in the search: {record.get('loss', record['searched'])}")
+        if compared:
+            ratio, low, high = record["verified"]["ratio"]
+            print(
+                "    verified {mean:.4g}, {finding} beside {baseline}, p = {p:.2g}; ".format_map(record["verified"])
+                + f"ratio {ratio:.2f} ({low:.2f} – {high:.2f})"
+            )
     rows = recurring(best, everything)
     for row in rows[:20]:
         parts = f"{row['of_the_best']:.0%} of the best, {row['of_all']:.0%} of all"
@@ -200,9 +239,10 @@ def main(runs: tuple[Path, ...], count: int, shortlist: Path | None, losses: int
         "schema": 1, "runs": records, "best": kept, "shapes": rows, "traits": facts, "versions": versions(),
     }  # fmt: skip
     if shortlist:
-        for path in written(apart(sorted(everything, key=lambda each: each.value), losses), shortlist):
+        chosen = apart(sorted(everything, key=lambda each: each.value), losses)
+        for path in written([simple(each) for each in chosen], shortlist):
             print(f"wrote {path}")
-    write_text(out, json.dumps(result, indent=1) + "\n")
+    write_text(out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")
     print(f"wrote {out}")
 
 
