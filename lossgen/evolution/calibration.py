@@ -111,6 +111,7 @@ class Row:
     Attributes:
         tuned: geometric means over seeds where distances are positive; infinite where trainings failed.
         pair: the best one at the last budget.
+        pairs: its distance with each, there.
         robust: mean over pairs (geometric where distances are positive) at the last budget.
         steps: first budget within `WITHIN` of the best distance of all; None where none is.
         failed: trainings.
@@ -119,6 +120,7 @@ class Row:
     loss: str
     tuned: Sequence[float]
     pair: str
+    pairs: Sequence[float]
     robust: float
     steps: int | None
     failed: int
@@ -325,7 +327,8 @@ def _rows(panel: Panel, tuned: Sequence[Array]) -> list[Row]:
         failed = int((~np.isfinite(end[place])).sum())
         pair = panel.pairs[int(means[place].argmin())]
         values = [float(out(value)) for value in each]
-        rows.append(Row(panel.losses[place], values, pair, float(out(robust[place])), steps, failed))
+        at = [float(out(value)) for value in means[place]]
+        rows.append(Row(panel.losses[place], values, pair, at, float(out(robust[place])), steps, failed))
     return rows
 
 

@@ -29,6 +29,9 @@ RATES = ("lr_generator", "lr_discriminator")
 GRID = ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4))
 """Pairs of learning rates, generator's and discriminator's, that losses are tuned over where no others are given."""
 
+ENDS = 3
+"""Values of a rate from which on a grid has an inside."""
+
 _ITEM = re.compile(r"(\w+)\s*(?:\(([^()]*)\))?")
 
 
@@ -157,6 +160,27 @@ def rates(pair: Sequence[float]) -> dict[str, float]:
 def pair_text(pair: Sequence[float]) -> str:
     """A pair of learning rates as it is written: "0.001:0.003"."""
     return ":".join(f"{rate:g}" for rate in pair)
+
+
+def at_the_edge(best: Mapping[str, Sequence[float]], grid: Sequence[Sequence[float]]) -> list[str]:
+    """What is to be known where the best pairs of losses lie at an edge of the grid that they were chosen from.
+
+    A rate of which the grid has less than `ENDS` values says nothing: each is an edge.
+
+    Args:
+        best: by the name of a loss.
+    """
+    lines = []
+    for place, player in enumerate(("generator", "discriminator")):
+        values = sorted({float(pair[place]) for pair in grid})
+        for edge, end in ((values[-1], "highest"), (values[0], "lowest")) if len(values) >= ENDS else ():
+            names = [name for name, pair in best.items() if float(pair[place]) == edge]
+            if names:
+                lines.append(
+                    f"Best at the {end} rate of the {player} in the grid, {edge:g}: {', '.join(names)}. Beyond it they "
+                    "may be better; a grid that reaches further would tell."
+                )
+    return lines
 
 
 def _strengths(text: str) -> dict[str, float]:

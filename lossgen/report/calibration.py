@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lossgen.evolution.calibrating import STAGE, calibration_in
 from lossgen.evolution.calibration import PLATEAU, WITHIN, Calibration, Correlation, Proxy, accepted
-from lossgen.evolution.conditions import condition_name
+from lossgen.evolution.conditions import at_the_edge, condition_name
 from lossgen.evolution.run import Run
 from lossgen.files import write_text
 from lossgen.report.canvas import COLOURS, new_figure, save
@@ -43,6 +43,7 @@ def shown(calibration: Calibration) -> list[Shown]:
     """All that a calibration says, table by table."""
     return [
         _signals(calibration), _foretold(calibration), *_beside(calibration), _losses(calibration),
+        *([_pairs(calibration)] if len(calibration.panel.pairs) > 1 else []),
         *([_others(calibration)] if calibration.others else []),
     ]  # fmt: skip
 
@@ -146,6 +147,16 @@ def _losses(calibration: Calibration) -> Shown:
         "of these; how soon a loss comes near it is speed, which is another thing."
     ]
     return Shown(f"{calibration.metric} by loss", columns, rows, notes)
+
+
+def _pairs(calibration: Calibration) -> Shown:
+    """Where the best rates of each loss lie."""
+    pairs = calibration.panel.pairs
+    grid = [[float(rate) for rate in pair.split(":")] for pair in pairs]
+    best = {row.loss: grid[pairs.index(row.pair)] for row in calibration.rows}
+    rows = [[row.loss, *map(_value, row.pairs)] for row in calibration.rows]
+    title = f"{calibration.metric} by learning rates, after {calibration.panel.budgets[-1]} steps"
+    return Shown(title, ["loss", *pairs], rows, at_the_edge(best, grid))
 
 
 def _others(calibration: Calibration) -> Shown:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.conditions import at_the_edge, condition_name, condition_text, rates
 from lossgen.evolution.verdict import SIGNIFICANT, standing
 from lossgen.report.tables import few_seeds
 
@@ -124,18 +125,43 @@ def row_label(result: Result) -> str:
     return result.label if result.part in ("baseline", "loss") else f"{result.label} ({result.parts})"
 
 
-def remarks(comparison: Comparison) -> list[str]:
+def remarks(comparison: Comparison, grid: Sequence[Sequence[float]] | None = None) -> list[str]:
     """What a reader of the table is to know: who alone was regularised and what regularisers cost, what was tuned, and
-    whether so few seeds can show anything."""
+    whether so few seeds can show anything.
+
+    Args:
+        grid: of learning rates that each was tuned over, or trained with.
+    """
     lines = _alone(comparison) + _costs(comparison)
     if any(result.rates for result in comparison.results):
         lines.append(
             "Learning rates (generator, discriminator) are each row's own; the setting says how they were chosen."
         )
+    lines += edge_lines(comparison, grid)
     found = standing(comparison)
     if found is not None and found.smallest_p >= SIGNIFICANT:
         lines.append(few_seeds(found.smallest_p))
     return lines
+
+
+def edge_lines(comparison: Comparison, grid: Sequence[Sequence[float]] | None) -> list[str]:
+    """Who is best at an edge of the grid of learning rates; none where there is no grid."""
+    return at_the_edge(_best_pairs(comparison, grid), grid) if grid else []
+
+
+def _best_pairs(comparison: Comparison, grid: Sequence[Sequence[float]]) -> dict[str, Sequence[float]]:
+    """By label: the pair that was chosen for a result, or of all that it was trained with the best by its mean."""
+    sign = 1.0 if comparison.direction == "min" else -1.0
+    under = {f"{comparison.metric} {condition_name(condition_text(rates(pair)))}": pair for pair in grid}
+    found: dict[str, Sequence[float]] = {}
+    for result in comparison.results:
+        well = [outcome.metrics for outcome in result.outcomes if outcome.status == "ok"]
+        if result.rates:
+            found[result.label] = [float(rate) for rate in result.rates.split(":")]
+        elif well and all(name in well[0] for name in under):
+            means = {name: sign * statistics.fmean(metrics[name] for metrics in well) for name in under}
+            found[result.label] = under[min(means, key=means.__getitem__)]
+    return found
 
 
 def standing_lines(comparison: Comparison) -> list[str]:

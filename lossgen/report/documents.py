@@ -11,16 +11,18 @@ _ESCAPES = {
     "|": r"\textbar{}", "–": "--", "×": r"$\times$", "−": "$-$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 """Characters that LaTeX takes for something else; a bracket in braces is never an option's."""
+Grid = Sequence[Sequence[float]] | None
 
 
-def comparison_markdown(comparison: Comparison, setting: str, numbers: str = "") -> str:
+def comparison_markdown(comparison: Comparison, setting: str, numbers: str = "", grid: Grid = None) -> str:
     """The table, the best mean in bold.
 
     Args:
         numbers: how many images were compared, in sentences.
+        grid: of learning rates, as `remarks` has it.
     """
     lines = [f"# {plain(title_of(comparison))}", "", *markdown_table(*cells_of(comparison), _best(comparison))]
-    for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison)):
+    for line in (*([setting] if setting else []), *standing_lines(comparison), *remarks(comparison, grid)):
         lines += ["", plain(line)]
     columns, rows = other_cells(comparison)
     if rows:
@@ -38,7 +40,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], best: 
         yield _row([f"**{cells[0]}**", *cells[1:]] if place == best else cells)
 
 
-def comparison_latex(comparison: Comparison, setting: str) -> str:
+def comparison_latex(comparison: Comparison, setting: str, grid: Grid = None) -> str:
     """The table as an environment of its own, the best mean in bold; it needs the package booktabs and no other."""
     columns, rows = cells_of(comparison)
     best = _best(comparison)
@@ -46,7 +48,7 @@ def comparison_latex(comparison: Comparison, setting: str) -> str:
         title_of(comparison) + ".",
         *([setting + "."] if setting else []),
         *standing_lines(comparison),
-        *remarks(comparison),
+        *remarks(comparison, grid),
     ]
     lines = [
         "% Written by lossgen; needs \\usepackage{booktabs}.",

@@ -12,7 +12,7 @@ from lossgen.evolution.compare import Comparison
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
-from lossgen.report.comparison import comparison_table, remarks, standing_lines
+from lossgen.report.comparison import comparison_table, edge_lines, remarks, standing_lines
 from lossgen.report.live import duration, waterfall_text
 from lossgen.report.tables import audit_lines, rung_lines, setting_of, verdict_lines
 from lossgen.runner import find_runner
@@ -46,7 +46,7 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
         lines = []
     else:
         lines = verdict_lines(discovery.verdict, waterfall.get("trained", 0) + waterfall.get("cache", 0))
-    for line in lines:
+    for line in (*edge_lines(discovery.comparison, run.config.grid), *lines):
         yield Text(line)
     if discovery.champion is not None:
         yield Text(f"\nChampion: {formula(discovery.champion.loss)}")
@@ -105,7 +105,7 @@ def comparison_lines(
 
     yield ""
     yield comparison_table(comparison, setting_of(run))
-    for line in (*standing_lines(comparison), *remarks(comparison)):
+    for line in (*standing_lines(comparison), *remarks(comparison, run.config.grid)):
         yield Text(line)
     if comparison.interim:
         resume = f"lossgen compare --resume {shlex.quote(str(run.path))}"

@@ -62,11 +62,11 @@ def write_comparison(run: Run, comparison: Comparison) -> list[Path]:
 
 
 def _write_common(run: Run, comparison: Comparison) -> list[Path]:
-    setting = setting_of(run)
+    setting, grid = setting_of(run), run.config.grid
     texts = {
         "results.csv": comparison_csv(comparison),
-        "results.md": comparison_markdown(comparison, setting, numbers_of(run.archive.meta("protocol", {}))),
-        "results.tex": comparison_latex(comparison, setting),
+        "results.md": comparison_markdown(comparison, setting, numbers_of(run.archive.meta("protocol", {})), grid),
+        "results.tex": comparison_latex(comparison, setting, grid),
     }
     for name, text in texts.items():
         write_text(run.path / name, text)

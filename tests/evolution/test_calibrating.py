@@ -75,6 +75,11 @@ def test_it_says_what_was_put_in(whole: tuple[Run, list[str]]) -> None:
     assert "calibration.md" in repr(whole[0])
     text = (whole[0].path / "calibration.md").read_text()
     assert "| Hinge |" in text and "failed" in text
+    assert "by learning rates, after 400 steps\n\n| loss | 0.003:0.003 | 0.001:0.001 |" in text
+    (bce,) = [row for row in found.rows if row.loss == "BCE"]
+    assert bce.tuned[-1] == bce.pairs[0] < bce.pairs[1] and bce.robust == pytest.approx(
+        (bce.pairs[0] * bce.pairs[1]) ** 0.5
+    )
     assert "but each loss and seed with the learning rates 0.003:0.003" in text and "chosen by fitness" not in text
     assert len((whole[0].path / "trainings.csv").read_text().splitlines()) == 1 + 6 * 2 * 2 * 4
 

@@ -140,7 +140,8 @@ def test_one_that_is_widened_killed_and_resumed_ends_as_one_that_was_asked_for_a
 
 
 def test_over_all_pairs_a_seed_has_one_result_and_regularisers_are_told_apart() -> None:
-    arguments: dict[str, Any] = {**SMALL, "objective": "robust", "grid": GRID, "regulariser": "none,r1", "out": "all"}
+    grid = [(1e-3, 1e-3), (3e-3, 3e-3), (1e-3, 3e-4)]
+    arguments: dict[str, Any] = {**SMALL, "objective": "robust", "grid": grid, "regulariser": "none,r1", "out": "all"}
     lossgen.compare("bce", seeds=1, **arguments)
     trained()
     run = lossgen.compare(["bce", "lsgan"], seeds=2, **arguments)
@@ -156,9 +157,10 @@ def test_over_all_pairs_a_seed_has_one_result_and_regularisers_are_told_apart() 
         means = [sum(tests[seed * 3 + pair] for pair in range(3)) / 3 for seed in range(2)]
         assert result.values == pytest.approx(means)
         assert [outcome.metrics["distance test"] for outcome in result.outcomes] == pytest.approx(means)
-        assert result.outcomes[1].metrics["distance test lr=0.003-0.001"] == tests[4]
+        assert result.outcomes[1].metrics["distance test lr=0.003-0.003"] == tests[4]
     rows = list(csv.DictReader((run.path / "results.csv").open()))
     assert len(rows) == 8 and float(rows[0]["distance test lr=0.001-0.001"]) > 0, "a row a seed, and all pairs in it"
+    assert "in the grid, 0.003: BCE, BCE + r1(10)" in (run.path / "results.md").read_text().replace("\\", "")
     assert "but regularisers of each row's own, and each result is the mean of 3 trainings" in setting_of_run(run)
 
 

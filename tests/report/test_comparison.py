@@ -134,6 +134,16 @@ def test_tuned_rows_say_their_learning_rates() -> None:
     assert not comparison_csv(made(THREE)).splitlines()[0].endswith(",rates")
 
 
+def test_who_is_best_at_an_edge_of_the_grid_is_named() -> None:
+    tuned = made(THREE, rates="0.001:0.003")
+    grid = [(1e-3, 1e-4), (1e-3, 1e-3), (3e-3, 3e-3)]
+    (line,) = [line for line in remarks(tuned, grid) if "in the grid" in line]
+    names = ", ".join(result.label for result in tuned.results)
+    assert line.startswith(f"Best at the highest rate of the discriminator in the grid, 0.003: {names}. Beyond it")
+    assert not any("in the grid" in line for line in remarks(tuned, [*grid, (1e-3, 1e-2)]))
+    assert not any("in the grid" in line for line in remarks(tuned, grid[1:])), "of two values each is an edge"
+
+
 def test_many_losses_need_more_seeds() -> None:
     rng = np.random.default_rng(0)
     crossed = {(name, needs): list(rng.normal(size=4)) for name in NAMES for needs in ("", "r1(10)")}
