@@ -122,6 +122,15 @@ def test_several_losses_are_corrected_for_and_a_baseline_is_no_baseline_of_itsel
     assert ladder.highest("GANetic") is None and ladder.highest("GoodToo") == "tuned"
 
 
+def test_baselines_that_are_best_at_an_edge_of_the_grid_are_named() -> None:
+    grid = [(3e-3, 3e-3), (3e-3, 1e-3), (3e-3, 3e-4)]
+    tuned = lossgen.verify(GOOD, out="ladder", **{**SMALL, "grid": grid}).steps[1]
+    (note,) = tuned.trials[0].notes
+    assert note.startswith("Best at the highest rate of the discriminator in the grid, 0.003: Good, BCE, LSGAN")
+    assert note in json.loads(Path("ladder/ladder.json").read_text())["steps"][1]["trials"][0]["notes"]
+    assert "in the grid, 0.003: Good, BCE" in Path("ladder/ladder.md").read_text()
+
+
 def test_two_other_data_are_both_to_be_passed() -> None:
     ladder = lossgen.verify(GOOD, ladder=True, verify_on=["third", "other"], falls="data", out="ladder", **SMALL)
     assert [trial.what for trial in ladder.steps[-1].trials] == ["third", "other"]

@@ -15,6 +15,7 @@ from lossgen.evolution.events import Stopped
 from lossgen.evolution.ladder import RUNGS, Step, Trial, beside_baselines, under_metric
 from lossgen.evolution.run import CONFIG, open_run
 from lossgen.evolution.widening import holds_comparison
+from lossgen.report.comparison import edge_lines
 from lossgen.runner import DataSpec, find_runner
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Climb:
         run = compare([*self.losses, *self.baselines], out=folder, seed=seed, **own)
         if not run.finished:
             raise Stopped
-        return self.beside(comparison_in(run), what)
+        comparison = comparison_in(run)
+        return replace(self.beside(comparison, what), notes=edge_lines(comparison, run.config.grid))
 
     def _check_first_look(self, folder: Path) -> None:
         """Raise InputError where the rung was climbed on fewer seeds: more looks are more chances to be lucky."""

@@ -80,11 +80,13 @@ class Trial:
         what: what it is of, within its rung: "KID[random]", "normalisation batch"; "" where the rung has one.
         comparison: of the losses, whose part is "verified", and the baselines.
         found: by loss.
+        notes: what is to be known of its learning rates.
     """
 
     what: str
     comparison: Comparison
     found: Mapping[str, Beside]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Step:
                     for beside in trial.found.values()
                 ],
                 "results": [r.as_json(trial.comparison.metric, None) for r in trial.comparison.results],
+                "notes": list(trial.notes),
             }
             for trial in self.trials
         ]  # fmt: skip

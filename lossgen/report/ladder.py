@@ -34,6 +34,7 @@ def step_lines(step: Step) -> list[str]:
         floor = max(beside.smallest_p for beside in trial.found.values())
         if floor >= SIGNIFICANT:
             lines.append(f"  {few_seeds(floor)}")
+        lines += [f"  {note}" for note in trial.notes]
     return lines
 
 
@@ -63,6 +64,7 @@ def ladder_markdown(ladder: Ladder) -> str:
             lines += ["", f"**{plain(trial.what or title_of(trial.comparison))}**", ""]
             lines += [*markdown_table(*cells_of(trial.comparison)), ""]
             lines += [f"- {plain(beside.sentence(trial.comparison.metric))}" for beside in trial.found.values()]
+            lines += [f"- {plain(note)}" for note in trial.notes]
     lines += [
         "",
         "Each loss beside the baseline that is hardest for it: ratio of the means with its 95 % bootstrap interval; "
