@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help="Of robust: learning rates, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+    help=f"Of robust: learning rates, generator:discriminator. [default: {settings.GRID}]",
 )
 @click.option(
     "--seeds",
@@ -102,8 +102,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help="Learning rates, generator:discriminator, of --tune or robust. [default: "
-    "1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+    help=f"Learning rates, generator:discriminator, of --tune or robust. [default: {settings.GRID}]",
 )
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
@@ -139,7 +138,7 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help="Learning rates to train with, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+    help=f"Learning rates to train with, generator:discriminator. [default: {settings.GRID}]",
 )
 @click.option(
     "--beside", multiple=True, metavar="RUN", help="Say also how this one foretells that calibration of other data."
@@ -178,7 +177,7 @@ def calibrate(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help="Learning rates to tune over, generator:discriminator. [default: 1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4]",
+    help=f"Learning rates to tune over, generator:discriminator. [default: {settings.GRID}]",
 )
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lossgen import settings
 from lossgen.errors import InputError
 from lossgen.language.printer import format_constant
 
@@ -26,8 +27,6 @@ RECOMMENDED = "recommended"
 """The option that applies the regularisers that a loss asks for; a loss that is crossed with others has theirs only."""
 
 RATES = ("lr_generator", "lr_discriminator")
-GRID = ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4))
-"""Pairs of learning rates, generator's and discriminator's, that losses are tuned over where no others are given."""
 
 ENDS = 3
 """Values of a rate from which on a grid has an inside."""
@@ -116,6 +115,10 @@ def _pair_of(text: str, where: str) -> tuple[float, float]:
             "1e-3:1e-3,3e-3:1e-3"
         )
     return generator, discriminator
+
+
+GRID = tuple(parse_grid(settings.GRID))
+"""Pairs of learning rates, generator's and discriminator's, where no others are given."""
 
 
 def parse_rates(text: str) -> dict[str, tuple[float, float]]:
