@@ -22,7 +22,6 @@ from typing import Any
 import click
 import joblib
 
-from lossgen.evolution.conditions import GRID
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.discover import discover, resolve, session_of
 from lossgen.evolution.events import Listener
@@ -31,6 +30,7 @@ from lossgen.evolution.run import create_run, versions
 from lossgen.stats import proportion_interval
 
 RUNNER = Path(__file__).with_name("null_runner.py")
+GRID = [(1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4)]
 
 
 def search(seed: int, planted: bool, **settings: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def search(seed: int, planted: bool, **settings: Any) -> dict[str, Any]:
     os.environ["CXX"] = "no-such-compiler"  # the champion's module is checked, but not compiled: that takes 12 s
     config = RunConfig(
         kind="evolve", runner=str(RUNNER), seed=seed, options={"planted": planted},
-        **{"objective": "robust", "grid": list(GRID), "race": True, **settings},
+        **{"objective": "robust", "grid": GRID, "race": True, **settings},
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as name, create_run(Path(name) / "run", resolve(config)) as run:
         with session_of(run, 0, Listener()) as session:

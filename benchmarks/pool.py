@@ -22,7 +22,6 @@ import click
 from lossgen.codegen.load import load_argument
 from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.batch import Job, Keep
-from lossgen.evolution.conditions import GRID
 from lossgen.evolution.config import BASELINES, RunConfig
 from lossgen.evolution.discover import resolve, session_of
 from lossgen.evolution.entry import Entry
@@ -37,6 +36,7 @@ from lossgen.runner import Outcome
 RUNGS = (125, 250, 500)
 GENERATION = 50
 CUT = 1.8
+GRID = ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4))
 PAIRS = len(GRID)
 """Replicates 0 to 3 are those of a search, one a pair; 4 to 7 are the fresh ones."""
 TUNED = 1

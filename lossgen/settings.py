@@ -15,8 +15,6 @@ STEPS, ROBUST_STEPS = 1500, 500
 STABILITY_SEEDS = 4
 SEEDS, VERIFY_SEEDS, COMPARE_SEEDS, TUNE_SEEDS = 1, 6, 6, 2
 BUDGETS, CALIBRATE_SEEDS = "250,500,1000,2000,4000", 2
-GRID = "1e-3:1e-3,3e-3:3e-3,3e-3:1e-3,1e-3:3e-4"
-"""Learning rates, generator:discriminator, that losses are tuned over, or trained with, as pairs."""
 SEED, DEVICE, GENERATED = 0, "cpu", "generated"
 FIT: Literal["pad"] = "pad"
 

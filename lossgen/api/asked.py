@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lossgen import settings
 from lossgen.codegen.load import read_emitted
@@ -15,13 +15,13 @@ from lossgen.evolution.calibrating import PANEL
 from lossgen.evolution.calibration import FEWEST
 from lossgen.evolution.comparing import loss_sources
 from lossgen.evolution.conditions import (
-    GRID,
     RATES,
     check_grid,
     check_regularisers,
     parse_grid,
     parse_rates,
     parse_regularisers,
+    usual_grid,
 )
 from lossgen.evolution.config import DataConfig, RunConfig
 from lossgen.evolution.events import Listener
@@ -110,8 +110,7 @@ def _search(asked: Asked, given: Mapping[str, Any], warn: Callable[[str], None])
         why = f"the runner {runner.name} has none" if not has_rates else f"and not {kind}"
         raise InputError(f"--grid: says which learning rates --objective robust looks at, {why}; leave it out")
     if kind == "robust":
-        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
-        check_grid(found["grid"], runner.cls.options, runner.name, "--grid")
+        found["grid"] = _grid(flags["grid"], given, runner.cls.options, runner.name, "--grid")
         found["race"] = flags["rungs"] is None
     if flags["rungs"] is not None:
         for flag in ("steps", "seeds"):
@@ -146,8 +145,8 @@ def _conditions(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
         found["regularisers"] = parse_regularisers(flags["regulariser"])
         check_regularisers(found["regularisers"], model.model_fields, name)
     if flags["tune"] or kind == "robust":
-        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
-        check_grid(found["grid"], model, name, "--tune" if flags["tune"] else "--objective robust")
+        flag = "--tune" if flags["tune"] else "--objective robust"
+        found["grid"] = _grid(flags["grid"], given, model, name, flag)
     if flags["tune"]:
         found["tune_seeds"] = flags["tune_seeds"]
     if kind == "robust":
@@ -190,9 +189,22 @@ def _calibration(asked: Asked, given: Mapping[str, Any]) -> dict[str, Any]:
     budgets = _budgets(flags["budgets"])
     found: dict[str, Any] = {"budgets": budgets, "steps": budgets[-1], "grid": None}
     if flags["grid"] is not None or set(RATES) <= set(model.model_fields):
-        found["grid"] = list(GRID) if flags["grid"] is None else parse_grid(flags["grid"])
-        check_grid(found["grid"], model, name, "--grid")
+        found["grid"] = _grid(flags["grid"], given, model, name, "--grid")
     return found
+
+
+def _grid(
+    text: str | None, given: Mapping[str, Any], options: type[BaseModel], runner: str, flag: str
+) -> list[tuple[float, float]]:
+    """The grid that was given, or the usual one of a runner.
+
+    Raises:
+        InputError: it means nothing, or the runner does not have it; then the flag that asked for it is named.
+    """
+    check_grid([], options, runner, flag)
+    grid = usual_grid(options, given["options"], runner) if text is None else parse_grid(text)
+    check_grid(grid, options, runner, flag)
+    return grid
 
 
 def _budgets(text: str) -> list[int]:

@@ -12,6 +12,8 @@ from lossgen.commands import DATA_FLAGS
 if TYPE_CHECKING:
     from lossgen.api.asked import Kind
 
+USUAL = "the runner's own times 1:3, 1/3:1, 1/3:10 and 1:1/3"
+
 
 @click.command(cls=RunnerCommand, context_settings=SETTINGS)
 @RUN_OPTIONS
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help=f"Of robust: learning rates, generator:discriminator. [default: {settings.GRID}]",
+    help=f"Of robust: learning rates, generator:discriminator. [default: {USUAL}]",
 )
 @click.option(
     "--seeds",
@@ -102,7 +104,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help=f"Learning rates, generator:discriminator, of --tune or robust. [default: {settings.GRID}]",
+    help=f"Learning rates, generator:discriminator, of --tune or robust. [default: {USUAL}]",
 )
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."
@@ -138,7 +140,7 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help=f"Learning rates to train with, generator:discriminator. [default: {settings.GRID}]",
+    help=f"Learning rates to train with, generator:discriminator. [default: {USUAL}]",
 )
 @click.option(
     "--beside", multiple=True, metavar="RUN", help="Say also how this one foretells that calibration of other data."
@@ -177,7 +179,7 @@ def calibrate(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--grid",
     metavar="PAIRS",
-    help=f"Learning rates to tune over, generator:discriminator. [default: {settings.GRID}]",
+    help=f"Learning rates to tune over, generator:discriminator. [default: {USUAL}]",
 )
 @click.option(
     "--tune-seeds", type=click.IntRange(min=1), default=settings.TUNE_SEEDS, help="Seeds that each pair is trained on."

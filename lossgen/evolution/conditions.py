@@ -8,9 +8,8 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lossgen import settings
 from lossgen.errors import InputError
 from lossgen.language.printer import format_constant
 
@@ -28,6 +27,10 @@ RECOMMENDED = "recommended"
 
 RATES = ("lr_generator", "lr_discriminator")
 
+AROUND = ((1.0, 3.0), (1 / 3, 1.0), (1 / 3, 10.0), (1.0, 1 / 3))
+"""The usual grid, times a runner's own rates of generator and discriminator. Losses differ in which rate of the
+discriminator suits them, over a decade (docs/calibration.md); a grid that lies to one side of that favours those whose
+own rate lies there, so this one reaches beyond on both. The first pair is where a race begins."""
 ENDS = 3
 """Values of a rate from which on a grid has an inside."""
 
@@ -104,6 +107,30 @@ def parse_grid(text: str) -> list[tuple[float, float]]:
     return pairs
 
 
+def usual_grid(options: "type[BaseModel]", given: Mapping[str, Any], runner: str) -> list[tuple[float, float]]:
+    """Pairs of learning rates where no grid is given: `AROUND` times the runner's own.
+
+    Args:
+        options: of the runner, which has learning rates.
+        given: those of its options that were given.
+
+    Raises:
+        InputError: it has no rates unless they are given.
+    """
+    own = [given.get(name, options.model_fields[name].default) for name in RATES]
+    try:
+        generator, discriminator = (float(rate) for rate in own)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"--grid: the runner {runner} has no learning rates for pairs to lie around; give some, 1e-3:1e-3,3e-3:1e-3"
+        ) from None
+    return [(_short(generator * g), _short(discriminator * d)) for g, d in AROUND]
+
+
+def _short(rate: float) -> float:
+    return float(f"{rate:.3g}")
+
+
 def _pair_of(text: str, where: str) -> tuple[float, float]:
     try:
         generator, discriminator = (float(rate) for rate in text.split(":"))
@@ -115,10 +142,6 @@ def _pair_of(text: str, where: str) -> tuple[float, float]:
             "1e-3:1e-3,3e-3:1e-3"
         )
     return generator, discriminator
-
-
-GRID = tuple(parse_grid(settings.GRID))
-"""Pairs of learning rates, generator's and discriminator's, where no others are given."""
 
 
 def parse_rates(text: str) -> dict[str, tuple[float, float]]:

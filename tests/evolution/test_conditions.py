@@ -2,7 +2,9 @@
 
 import pytest
 from crossed_runner import Options
-from pydantic import BaseModel
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
@@ -13,9 +15,11 @@ from lossgen.evolution.conditions import (
     condition_name,
     condition_of,
     condition_text,
+    pair_text,
     parse_grid,
     parse_regularisers,
     regularised,
+    usual_grid,
 )
 from lossgen.evolution.entry import Entry
 from lossgen.runner import Member
@@ -95,6 +99,31 @@ def test_a_grid_is_pairs() -> None:
     assert parse_grid("1e-3:3e-3, 1:0.5") == [(1e-3, 3e-3), (1.0, 0.5)]
     with pytest.raises(InputError, match=r"0\.001:0\.003 is given twice"):
         parse_grid("1e-3:3e-3,0.001:0.003")
+
+
+class Rates(BaseModel):
+    lr_generator: float | None = Field(None, gt=0, le=1)
+    lr_discriminator: float = Field(2e-4, gt=0, le=1)
+
+
+def test_the_usual_grid_lies_around_the_rates_of_the_runner_or_those_that_were_given() -> None:
+    assert usual_grid(Rates, {"lr_generator": 3e-4}, "mine") == [
+        (3e-4, 6e-4), (1e-4, 2e-4), (1e-4, 2e-3), (3e-4, 6.67e-5),
+    ]  # fmt: skip
+    assert usual_grid(Rates, {"lr_generator": 3e-4, "lr_discriminator": 1e-3}, "mine")[2] == (1e-4, 1e-2)
+    with pytest.raises(InputError, match="--grid: the runner mine has no learning rates for pairs to lie around"):
+        usual_grid(Rates, {}, "mine")
+
+
+@given(st.floats(1e-6, 1e-2), st.floats(1e-6, 1e-2))
+def test_the_usual_grid_reaches_beyond_both_sides(generator: float, discriminator: float) -> None:
+    given_rates = {"lr_generator": generator, "lr_discriminator": discriminator}
+    grid = usual_grid(Rates, given_rates, "mine")
+    assert len(set(grid)) == 4
+    assert min(d for _, d in grid) < discriminator < max(d for _, d in grid)
+    assert min(g for g, _ in grid) < generator * 1.01
+    again = parse_grid(",".join(map(pair_text, grid)))
+    assert again == grid, "it can be written down"
 
 
 def test_equal_conditions_have_one_text() -> None:

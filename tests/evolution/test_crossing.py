@@ -207,7 +207,7 @@ def test_a_run_of_an_older_lossgen_is_gone_on_with(plain: Run) -> None:
         (["bce", "lsgan"], {"seed": 1, "r1": 2.0}, r"--r1 was 0.0, not 2.0; --seed was 0, not 1"),
         (["bce", "lsgan"], {"image_size": 16}, "--image-size was not given, not 16"),
         (["bce", "lsgan"], {"regulariser": "none"}, "the crossing with --regulariser was off, not on"),
-        (["bce", "lsgan"], {"tune": True}, "the grid of learning rates was off, not 0.001:0.001"),
+        (["bce", "lsgan"], {"tune": True}, "the grid of learning rates was off, not 0.01:0.03"),
         (["bce", "loss LSGAN(score, y_real) = square(score - y_real) + 0.5"], {}, "LSGAN is another loss than it was"),
         (["renamed.loss", "lsgan"], {}, "Mine is called BCE there"),
     ],

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from lossgen.evolution.conditions import GRID, condition_text, rates
+from lossgen.evolution.conditions import condition_text, rates
 from lossgen.evolution.objective import Objective, objective_from
 from lossgen.runner import Outcome
 
-PAIRS = tuple(condition_text(rates(pair)) for pair in GRID)
+PAIRS = tuple(condition_text(rates(pair)) for pair in ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4)))
 
 
 def ok(*values: float) -> list[Outcome]:

@@ -15,13 +15,14 @@ import pytest
 import lossgen
 from lossgen.api import Run
 from lossgen.errors import InputError
-from lossgen.evolution.conditions import GRID
 
 RACING, TOY = (Path(__file__).parents[1] / f"{name}_runner.py" for name in ("racing", "toy"))
 SMALL: dict[str, Any] = {
     "runner": RACING, "objective": "robust", "rungs": [(20, 1), (40, 2), (80, 4)], "population": 8, "generations": 3,
     "verify_seeds": 2, "polish": 8, "audit": 2, "quiet": True,
 }  # fmt: skip
+USUAL = [(3e-3, 9e-3), (1e-3, 3e-3), (1e-3, 3e-2), (3e-3, 1e-3)]
+"""The usual grid of a runner whose own rates are 0.003 and 0.003."""
 
 
 def evolve(folder: Path, name: str = "run", **more: Any) -> Run:
@@ -80,7 +81,7 @@ def test_fitness_is_the_geometric_mean_over_pairs(raced: tuple[Run, Path]) -> No
     for value in values:
         product *= value
     assert best.value == pytest.approx(product**0.25)
-    assert sorted(rates) == sorted((d, g) for g, d in GRID)
+    assert sorted(rates) == sorted((d, g) for g, d in USUAL)
 
 
 def test_verification_trains_each_seed_with_each_pair(raced: tuple[Run, Path]) -> None:
@@ -233,7 +234,7 @@ def test_robust_needs_rates_and_says_where_there_are_none(tmp_path: Path, capsys
 
 def test_where_there_are_rates_robust_races_are_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = evolve(tmp_path, objective=None, rungs=None, generations=1, steps=20, polish=0, audit=0, quiet=False)
-    assert run.config.objective == "robust" and run.config.grid == list(GRID)
+    assert run.config.objective == "robust" and run.config.grid == USUAL
     assert Counter(key.steps for key, _, _ in run.outcomes if key.stage == "search").keys() == {5, 10, 20}
     assert (
         "losses race (5 steps on 1, 10 steps on 1, 20 steps on 1, 20 steps on 4 replicates" in capsys.readouterr().out
