@@ -202,8 +202,16 @@ def _grid(
         InputError: it means nothing, or the runner does not have it; then the flag that asked for it is named.
     """
     check_grid([], options, runner, flag)
-    grid = usual_grid(options, given["options"], runner) if text is None else parse_grid(text)
-    check_grid(grid, options, runner, flag)
+    if text is not None:
+        grid = parse_grid(text)
+        check_grid(grid, options, runner, flag)
+        return grid
+    grid = usual_grid(options, given["options"], runner)
+    try:
+        check_grid(grid, options, runner, flag)
+    except InputError as error:
+        around = "the usual grid lies around --lr-generator and --lr-discriminator; change these, or give a --grid"
+        raise InputError(f"{error}: {around}") from None
     return grid
 
 
