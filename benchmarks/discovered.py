@@ -34,7 +34,7 @@ from lossgen.algebra.simplify import simplify
 from lossgen.api import Run
 from lossgen.codegen.card import card
 from lossgen.evolution.archive import FOUND, found_name
-from lossgen.evolution.ladder import beside_baselines
+from lossgen.evolution.ladder import Trial, beside_baselines
 from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import open_run, versions
 from lossgen.evolution.searched import ranking
@@ -95,7 +95,7 @@ def simple(found: Found) -> Loss:
     return form.renamed(found_name(form.digest()), note)
 
 
-def verified(champions: Sequence[str], run: Run) -> dict[str, dict[str, Any]]:
+def verified(champions: Sequence[str], run: Run) -> Trial:
     """Each champion beside the hardest of the known losses of a comparison, with Holm's correction over champions."""
     comparison = run.comparison
     names = [result.name for result in comparison.results] if comparison else []
@@ -103,9 +103,7 @@ def verified(champions: Sequence[str], run: Run) -> dict[str, dict[str, Any]]:
     if comparison is None or missing:
         raise click.ClickException(f"{run.path}: has not compared {missing or 'anything'}")
     known = [name for name in names if not name.startswith(FOUND)]
-    trial = beside_baselines(comparison, champions, known)
-    shared = {"metric": comparison.metric, "steps": comparison.steps}
-    return {name: {**vars(beside), **shared} for name, beside in trial.found.items()}
+    return beside_baselines(comparison, champions, known)
 
 
 def shapes(loss: Loss) -> set[str]:
@@ -215,17 +213,16 @@ def main(
     forms = [simple(of_run[0]) for of_run in found] if champions or compared else []
     for path in written(forms, champions) if champions else ():
         print(f"wrote {path}")
-    beside = verified([form.name for form in forms], Run(compared)) if compared else {}
+    trial = verified([form.name for form in forms], Run(compared)) if compared else None
     for record, form in zip(records, forms):
-        record |= {"champion": form.name, "loss": formula(form), "verified": beside.get(form.name)}
+        record |= {"champion": form.name, "loss": formula(form)}
+        if trial:
+            record["verified"] = {**vars(trial.found[form.name]), "metric": trial.comparison.metric}
+            record["verified"]["steps"] = trial.comparison.steps
     for record in records:
         print(f"seed {record['seed']}: {record['value']:.4g} in the search: {record.get('loss', record['searched'])}")
-        if compared:
-            ratio, low, high = record["verified"]["ratio"]
-            print(
-                "    verified {mean:.4g}, {finding} beside {baseline}, p = {p:.2g}; ".format_map(record["verified"])
-                + f"ratio {ratio:.2f} ({low:.2f} – {high:.2f})"
-            )
+        if trial:
+            print(f"    {trial.found[record['champion']].sentence(trial.comparison.metric)}")
     rows = recurring(best, everything)
     for row in rows[:20]:
         parts = f"{row['of_the_best']:.0%} of the best, {row['of_all']:.0%} of all"

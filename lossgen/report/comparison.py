@@ -14,6 +14,8 @@ from lossgen.report.tables import few_seeds
 if TYPE_CHECKING:
     from rich.table import Table
 
+Grid = Sequence[Sequence[float]] | None
+"""Pairs of learning rates, generator's and discriminator's; None for none."""
 LEAST_FOR_AN_INTERVAL = 3
 LOSS, RATES, P = "loss", "rates G, D", "p"
 NARROW = 16
@@ -125,7 +127,7 @@ def row_label(result: Result) -> str:
     return result.label if result.part in ("baseline", "loss") else f"{result.label} ({result.parts})"
 
 
-def remarks(comparison: Comparison, grid: Sequence[Sequence[float]] | None = None) -> list[str]:
+def remarks(comparison: Comparison, grid: Grid = None) -> list[str]:
     """What a reader of the table is to know: who alone was regularised and what regularisers cost, what was tuned, and
     whether so few seeds can show anything.
 
@@ -144,7 +146,7 @@ def remarks(comparison: Comparison, grid: Sequence[Sequence[float]] | None = Non
     return lines
 
 
-def edge_lines(comparison: Comparison, grid: Sequence[Sequence[float]] | None) -> list[str]:
+def edge_lines(comparison: Comparison, grid: Grid) -> list[str]:
     """Who is best at an edge of the grid of learning rates; none where there is no grid."""
     return at_the_edge(_best_pairs(comparison, grid), grid) if grid else []
 
@@ -158,7 +160,7 @@ def _best_pairs(comparison: Comparison, grid: Sequence[Sequence[float]]) -> dict
         well = [outcome.metrics for outcome in result.outcomes if outcome.status == "ok"]
         if result.rates:
             found[result.label] = [float(rate) for rate in result.rates.split(":")]
-        elif well and all(name in well[0] for name in under):
+        elif well and all(name in metrics for metrics in well for name in under):
             means = {name: sign * statistics.fmean(metrics[name] for metrics in well) for name in under}
             found[result.label] = under[min(means, key=means.__getitem__)]
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lossgen.evolution.compare import Comparison
-from lossgen.report.comparison import LOSS, cells_of, ordered, other_cells, remarks, standing_lines, title_of
+from lossgen.report.comparison import LOSS, Grid, cells_of, ordered, other_cells, remarks, standing_lines, title_of
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -11,7 +11,6 @@ _ESCAPES = {
     "|": r"\textbar{}", "–": "--", "×": r"$\times$", "−": "$-$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 """Characters that LaTeX takes for something else; a bracket in braces is never an option's."""
-Grid = Sequence[Sequence[float]] | None
 
 
 def comparison_markdown(comparison: Comparison, setting: str, numbers: str = "", grid: Grid = None) -> str:
