@@ -106,8 +106,8 @@ def evolve(
         grid: as text, or as pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
         rungs: as text, or as steps and replicates: [(500, 1), (1000, 2), (2000, 4)].
         select: in place of `evolution.selection.select`: from objectives, an array (n, 3) of fitness, spread over seeds
-            and size, all to be minimised, inf for a failed training, and a count, the indices of at most so many rows
-            that survive, the most preferred first. Parents are drawn by that order.
+            (0 but of `quality`) and size, all to be minimised, inf for a failed training, and a count, the indices of
+            at most so many rows that survive, the most preferred first. Parents are drawn by that order.
         vary: in place of `evolution.variation.vary`: from a space, two parents (derivations of it) and a
             numpy.random.Generator, a child and how it came: ("crossover" of both, "fresh" of none, else of the first).
             A run that is to be repeatable, or resumed, draws from that generator alone. Both functions are recorded by

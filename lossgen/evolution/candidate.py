@@ -68,6 +68,11 @@ class Candidate:
         return f"<Candidate {self.name}: {formula(self.loss)}; generation {self.generation}, {self.origin}>"
 
 
+def deviation(values: Sequence[float]) -> float:
+    """Standard deviation, 0 for one value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
 @dataclass(frozen=True)
 class Individual:
     """A candidate that was trained.
@@ -76,7 +81,7 @@ class Individual:
         candidate: what was trained.
         fitness: mean over its seeds, or what else the search makes of them, to be minimised; infinite where a training
             failed.
-        spread: standard deviation over its seeds, 0 for one.
+        spread: standard deviation over its seeds, 0 for one, and where the search does not ask for it.
         short: rungs of a race that it was not trained at.
     """
 
@@ -99,12 +104,13 @@ class Individual:
         candidate: Candidate,
         values: Sequence[float],
         fitness: Callable[[Sequence[float]], float] = statistics.fmean,
+        spread: Callable[[Sequence[float]], float] = deviation,
         short: int = 0,
     ) -> "Individual":
         """From its values, one a seed; without any, or with one that is not finite, its training failed."""
         if not values or not all(map(math.isfinite, values)):
             return cls(candidate, math.inf, 0.0, short)
-        return cls(candidate, fitness(values), statistics.stdev(values) if len(values) > 1 else 0.0, short)
+        return cls(candidate, fitness(values), spread(values), short)
 
 
 def told_values(candidate: Candidate, value: object) -> list[float] | None:

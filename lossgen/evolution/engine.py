@@ -15,7 +15,7 @@ import numpy as np
 from lossgen.errors import InputError
 from lossgen.evolution.admission import Admission, Check, Proposal, check_here
 from lossgen.evolution.archive import CandidateRow
-from lossgen.evolution.candidate import Candidate, Individual, told_values
+from lossgen.evolution.candidate import Candidate, Individual, deviation, told_values
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.selection import Select, checked_rows, select, tournament
 from lossgen.evolution.space import Derivation, Space
@@ -59,7 +59,7 @@ class Engine:
         faults: what it has said before, by digest.
         record: is given the rows of all proposals as they are made, and again where their fate changes.
         max_candidates: proposals to draw in all; None for no limit.
-        fitness: of a candidate's values, one a seed; their mean.
+        fitness, spread: of a candidate's values, one a seed, to be minimised; their mean and standard deviation.
 
     Attributes:
         generation: number of the next generation.
@@ -86,6 +86,7 @@ class Engine:
         record: Record = lambda rows: None,
         max_candidates: int | None = None,
         fitness: Callable[[Sequence[float]], float] = fmean,
+        spread: Callable[[Sequence[float]], float] = deviation,
     ) -> None:
         if population < 1:
             raise InputError(f"population {population}: give at least 1")
@@ -99,6 +100,7 @@ class Engine:
         self.record = record
         self.max_candidates = max_candidates
         self.fitness = fitness
+        self.spread = spread
         self.generation = self.proposed = 0
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
@@ -185,7 +187,7 @@ class Engine:
         told = {c.digest: told_values(c, value) for c, value in zip(candidates, values, strict=True)}
         fell = dict(zip(digests, short or [0] * len(digests), strict=True))
         fresh = [
-            Individual.of(c, told[c.digest] or (), self.fitness, fell[c.digest])
+            Individual.of(c, told[c.digest] or (), self.fitness, self.spread, fell[c.digest])
             for c in candidates
             if told[c.digest] is not None
         ]
@@ -225,7 +227,7 @@ class Engine:
                 loss = parse_loss(row.loss)
                 derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
                 candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
-                found.append(Individual.of(candidate, values[row.digest], self.fitness))
+                found.append(Individual.of(candidate, values[row.digest], self.fitness, self.spread))
         self._keep(found)
         self.population = self._selected(found)
         self.proposed = len(rows)

@@ -28,7 +28,7 @@ class HallRow:
         size: nodes.
         value: the fitness, in the metric's units.
         spread: standard deviation of the metric over its trainings; None for one.
-        seeds: number of trainings.
+        trainings: how many: one a seed, or of a robust search one a pair of learning rates.
         front: whether it is better than the best of every smaller size.
         generation: when it was proposed.
         name: of the loss.
@@ -39,7 +39,7 @@ class HallRow:
     size: int
     value: float
     spread: float | None
-    seeds: int
+    trainings: int
     front: bool
     generation: int
     name: str
@@ -149,11 +149,13 @@ class HallOfFame:
         """
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(["size", self.objective.metric, "spread", "seeds", "front", "generation", "name", "loss"])
+        table.writerow(["size", self.objective.metric, "spread", "trainings", "front", "generation", "name", "loss"])
         for row in self.rows():
             spread = "" if row.spread is None else repr(row.spread)
             front = "yes" if row.front else "no"
-            table.writerow([row.size, repr(row.value), spread, row.seeds, front, row.generation, row.name, row.loss])
+            table.writerow(
+                [row.size, repr(row.value), spread, row.trainings, front, row.generation, row.name, row.loss]
+            )
         try:
             write_text(self.path, out.getvalue(), soon_again=True)
         except InputError as error:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from lossgen.evolution.candidate import deviation
 from lossgen.evolution.conditions import condition_name, condition_of, condition_text, rates
 from lossgen.evolution.config import RunConfig
 from lossgen.evolution.entry import Entry
@@ -64,8 +65,15 @@ class Objective:
         """Of values as `values` gives them, to be minimised; infinite where one is not finite, or there is none."""
         if not values or not all(map(math.isfinite, values)):
             return math.inf
-        spread = statistics.stdev(values) if self.kind == "stability" and len(values) > 1 else 0.0
-        return statistics.fmean(values) + spread
+        return statistics.fmean(values) + (deviation(values) if self.kind == "stability" else 0.0)
+
+    def spread(self, values: Sequence[float]) -> float:
+        """Over the seeds of values as `values` gives them, which a search wants small beside the fitness.
+
+        Only `quality` has one: that of `stability` is in its fitness, and over pairs of learning rates a loss that does
+        badly with each has the smallest.
+        """
+        return deviation(values) if self.kind == "quality" else 0.0
 
     def shown(self, fitness: float) -> float:
         """A fitness in the metric's own units."""

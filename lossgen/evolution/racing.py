@@ -222,7 +222,7 @@ class Race:
         """Drop the highest rung that does not foretell the next one; those below it may foretell the one after."""
         for two in reversed(list(pairwise(self._active()))):
             control = self._pairs.get(two, _Pairs()).control
-            if len(control) >= ENOUGH and not _correlation(control)[2] >= PREDICTS:
+            if len(control) >= ENOUGH and _correlation(control)[2] < PREDICTS:
                 self.dropped[two[0]] = generation + 1, two[1]
                 return
 

@@ -59,6 +59,7 @@ def engine_of(session: Session, select: Select = select, vary: Vary = vary) -> E
         record=archive.add_candidates,
         max_candidates=config.max_candidates,
         fitness=session.aim.fitness,
+        spread=session.aim.spread,
     )
 
 

@@ -1,7 +1,8 @@
 """Selection by non-dominated sorting and crowding (NSGA-II: Deb, Pratap, Agarwal & Meyarivan 2002).
 
 Objectives are (n, m) arrays, a row a candidate, all columns to be minimised, the fitness first; in a search (fitness,
-spread over seeds, size). A fitness of inf is a training that failed.
+spread over seeds, size), the spread constant but of an objective that asks for it. A fitness of inf is a training that
+failed.
 """
 
 import operator

@@ -63,7 +63,7 @@ def test_it_is_what_sorting_everything_would_give(
 def test_the_file_holds_the_rows(tmp_path: Path) -> None:
     hall = HallOfFame(tmp_path / "hall_of_fame.csv", Objective("quality", "FD", "min", False))
     hall.write()
-    assert (tmp_path / "hall_of_fame.csv").read_text() == "size,FD,spread,seeds,front,generation,name,loss\n"
+    assert (tmp_path / "hall_of_fame.csv").read_text() == "size,FD,spread,trainings,front,generation,name,loss\n"
     hall.add(CANDIDATES[4], outcomes_of([2.0, 4.0]))
     hall.add(CANDIDATES[1], outcomes_of([1.5]))
     hall.add(CANDIDATES[8], outcomes_of([1.25]))

@@ -1,12 +1,14 @@
 """How outcomes become a fitness, by closed forms."""
 
 import math
+from typing import get_args
 
 import pytest
 
 from lossgen.evolution.conditions import condition_text, rates
 from lossgen.evolution.objective import Objective, objective_from
 from lossgen.runner import Outcome
+from lossgen.settings import ObjectiveKind
 
 PAIRS = tuple(condition_text(rates(pair)) for pair in ((1e-3, 1e-3), (3e-3, 3e-3), (3e-3, 1e-3), (1e-3, 3e-4)))
 
@@ -41,6 +43,11 @@ def test_stability_is_the_mean_and_the_spread_together() -> None:
     spread = math.log(5.0)  # of 2, 10, 50 in logarithms
     assert objective.fitness(objective.values(steady)) == pytest.approx(math.log(10.0))
     assert objective.fitness(objective.values(lucky)) == pytest.approx(math.log(10.0) + spread)
+
+
+def test_only_quality_wants_a_small_spread() -> None:
+    spreads = {kind: Objective(kind, "FD", "min", True).spread([1.0, 2.0, 3.0]) for kind in get_args(ObjectiveKind)}
+    assert spreads == {"quality": 1.0, "robust": 0.0, "stability": 0.0}
 
 
 @pytest.mark.parametrize("kind", ["quality", "robust", "stability"])

@@ -232,6 +232,13 @@ def test_luck_that_lasts_foretells_nothing() -> None:
     assert race.foretold()[0].dropped is not None
 
 
+def test_a_rung_after_which_all_fail_is_not_shown_to_foretell_nothing() -> None:
+    """There is no rank correlation with what nothing trains under."""
+    race = race_of(16, Fake(lambda loss, replicate, steps: math.inf if replicate else 1.0 + loss), generations=8)
+    assert race.foretold()[0].control >= ENOUGH
+    assert not race.dropped
+
+
 def test_fewer_replicates_that_differ_less_promote_more() -> None:
     scores = [float(i) for i in range(16)]
     alone = np.array(scores)[:, None]
