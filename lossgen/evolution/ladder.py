@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossgen.evolution.compare import Comparison, Result
-from lossgen.evolution.verdict import SIGNIFICANT, hardest, to_rank
-from lossgen.stats import cliffs_delta, holm, mann_whitney, ratio_interval, smallest_p, summarise
+from lossgen.evolution.verdict import SIGNIFICANT, against_hardest, hardest
+from lossgen.stats import holm, ratio_interval, smallest_p, summarise
 
 RUNGS: Mapping[str, tuple[str, str]] = {
     "search": ("its search", "is the best of its search"),
@@ -193,13 +193,13 @@ def beside_baselines(
     verified = comparison.of("verified")
     known = [r for r in parts if (r.part == "baseline" if baselines is None else r.name in baselines)]
     against = [_hardest(loss, [r for r in known if r.name != loss.name], comparison) for loss in verified]
-    raw = [
-        mann_whitney(to_rank(loss, comparison.direction), to_rank(best, comparison.direction))
+    tests = [
+        against_hardest(loss, best, len([r for r in known if r.name != loss.name]), comparison.direction)
         for loss, best in zip(verified, against, strict=True)
     ]
     found = {
-        loss.name: _beside(loss, best, comparison, p, len(verified))
-        for loss, best, p in zip(verified, against, holm(raw), strict=True)
+        loss.name: _beside(loss, best, comparison, p, delta, len(verified))
+        for loss, best, p, (_, delta) in zip(verified, against, holm([p for p, _ in tests]), tests, strict=True)
     }
     return Trial(what, comparison, found)
 
@@ -219,17 +219,15 @@ def under_metric(comparison: Comparison, metric: str, direction: str) -> Compari
     return replace(comparison, metric=metric, direction=direction, results=results)  # type: ignore[arg-type]
 
 
-def _beside(champion: Result, best: Result, comparison: Comparison, p: float, count: int) -> Beside:
-    ours, theirs = (to_rank(result, comparison.direction) for result in (champion, best))
+def _beside(champion: Result, best: Result, comparison: Comparison, p: float, delta: float, count: int) -> Beside:
     mean, against = (result.summary.mean if result.summary else None for result in (champion, best))
     positive = all(result.values and min(result.values) > 0 for result in (champion, best))
     ratio = None
     if positive and mean is not None and against is not None:
         ratio = (mean / against, *ratio_interval(champion.values, best.values))
-    delta = cliffs_delta(ours, theirs)
     finding = "no significant difference"
     if p < SIGNIFICANT and delta:
         finding = "better" if delta > 0 else "worse"
-    floor = min(1.0, count * smallest_p(len(ours), len(theirs)))
+    floor = min(1.0, count * smallest_p(len(champion.outcomes), len(best.outcomes)))
     needs = champion.needs if champion.needs != best.needs else ""
     return Beside(champion.name, best.name, mean, against, ratio, delta, p, floor, champion.failed, finding, needs)

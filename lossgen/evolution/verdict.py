@@ -20,7 +20,7 @@ class Verdict:
         p: two-sided Mann–Whitney p-value, times the verifications; None where it cannot be had.
         smallest_p: the smallest that so many seeds can reach.
         ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
-        finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
+        finding: "better", "worse" or "no significant difference".
         sentence: the finding in words.
     """
 
@@ -85,6 +85,18 @@ def hardest(loss: Result, baselines: Sequence[Result], direction: Direction) -> 
     return min((baseline for baseline in baselines if baseline.summary is not None), key=sureness, default=None)
 
 
+def against_hardest(loss: Result, best: Result, baselines: int, direction: Direction) -> tuple[float, float]:
+    """Two-sided Mann–Whitney p-value of a loss beside its hardest baseline; Cliff's delta, above 0 where it is better.
+
+    Args:
+        baselines: of how many that is the hardest. To be worse than one of several is easier than to be worse than one
+            that was named before, so that p is then multiplied by their number (Bonferroni).
+    """
+    ours, theirs = to_rank(loss, direction), to_rank(best, direction)
+    p, delta = mann_whitney(ours, theirs), cliffs_delta(ours, theirs)
+    return (min(1.0, baselines * p) if delta < 0 else p), delta
+
+
 def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> Verdict | None:
     """Test the champion against the hardest of the baselines; None where there is nothing to test against.
 
@@ -92,7 +104,8 @@ def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> V
         verifications: of this search so far, of this champion or others: each had its chance to be lucky, so p is
             multiplied by their number (Bonferroni).
     """
-    against = hardest(champion, comparison.of("baseline"), comparison.direction)
+    baselines = comparison.of("baseline")
+    against = hardest(champion, baselines, comparison.direction)
     if against is None or against.summary is None:
         return None
     given = f" {champion.name} was {champion.given}." if champion.given else ""
@@ -100,27 +113,26 @@ def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> V
         sentence = f"{champion.name} failed on all of its fresh seeds; {against.name} is better.{given}"
         return Verdict(champion.name, against.name, None, None, None, "worse", sentence)
     ours, theirs = champion.summary, against.summary
-    ranked = [to_rank(result, comparison.direction) for result in (champion, against)]
-    p = min(1.0, verifications * mann_whitney(*ranked))
-    floor = min(1.0, verifications * smallest_p(*map(len, ranked)))
+    raw, delta = against_hardest(champion, against, len(baselines), comparison.direction)
+    p = min(1.0, verifications * raw)
+    seeds = [len(result.outcomes) for result in (champion, against)]
+    floor = min(1.0, verifications * smallest_p(*seeds))
     ratio = ours.mean / theirs.mean if ours.mean > 0 and theirs.mean > 0 else None
-    ahead = cliffs_delta(*ranked) > 0
     of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
-    test = f"Mann–Whitney p = {p:.3g} over {len(ranked[0])} and {len(ranked[1])} fresh seeds"
+    test = f"Mann–Whitney p = {p:.3g} over {seeds[0]} and {seeds[1]} fresh seeds"
     test += f", corrected for the {verifications} verifications of this search" if verifications > 1 else ""
     if p >= SIGNIFICANT:
         finding = "no significant difference"
         sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
-    elif ahead and champion.failed:
-        finding = "better where it trains"
-        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
-    elif ahead:
+    elif delta > 0:
         finding = "better"
         sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
     else:
         finding = "worse"
         sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
     if champion.failed:
-        sentence += f" {champion.failed} of its {len(champion.outcomes)} trainings failed."
+        sentence += (
+            f" {champion.failed} of its {len(champion.outcomes)} trainings failed; the test has them as the worst."
+        )
     sentence += given
     return Verdict(champion.name, against.name, p, floor, ratio, finding, sentence)

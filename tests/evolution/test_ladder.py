@@ -58,6 +58,7 @@ def test_what_fails_is_worse_than_any_value() -> None:
 def test_worse_is_said_to_be_worse_and_alike_not_to_differ() -> None:
     trial = beside_baselines(comparison(result("A", WORST), result("B", SIX), result("C", WORSE)), ["A"])
     assert trial.found["A"].finding == "worse"
+    assert trial.found["A"].p == pytest.approx(2 * 2 / 924), "of two baselines the harder was chosen by these values"
     trial = beside_baselines(comparison(result("A", SIX), result("C", SIX)), ["A"])
     assert trial.found["A"].finding == "no significant difference"
     assert "is not shown to differ from C" in trial.found["A"].sentence("FD")
