@@ -8,6 +8,7 @@ the same seed did late.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Panel:
         held_out: the same against images that no choice is made on, where the runner has such; else the fitness.
         seconds: (budgets,) of a training from its start, median.
         logarithmic: whether they are logarithms.
+        sign: -1.0 where the metric is maximised, and fitness and held_out are its negative.
         common: which pair is the one that all losses share: the runner's own where it is in the grid, else the first.
         others: more metrics at the last budget by name, mean over pairs and seeds, (losses,); nan where one failed.
     """
@@ -50,6 +52,7 @@ class Panel:
     held_out: Array
     seconds: Array
     logarithmic: bool
+    sign: float
     common: int
     others: Mapping[str, Array]
 
@@ -109,8 +112,9 @@ class Row:
     """A loss: its distance at its best pair at each budget, its mean over pairs at the last, and its speed.
 
     Attributes:
-        tuned: geometric means over seeds where distances are positive; infinite where trainings failed.
-        pair: the best one at the last budget.
+        tuned: geometric means over seeds where distances are positive, in the metric's own direction; infinite where
+            trainings failed.
+        pair: the best one at the last budget; "" where trainings failed with each.
         pairs: its distance with each, there.
         robust: mean over pairs (geometric where distances are positive) at the last budget.
         steps: first budget within `WITHIN` of the best distance of all; None where none is.
@@ -212,7 +216,11 @@ def panel_of(
     if logarithmic:
         fitness, held_out = np.log(fitness), np.log(held_out)
     # The median: a training that a machine has slept through, or shared with others, says nothing of its price.
-    seconds = np.median(np.reshape([outcome.seconds for outcome in table], shape), axis=(0, 1, 2)).cumsum()
+    seconds = np.median(np.reshape([outcome.seconds for outcome in table], shape), axis=(0, 1, 2))
+    if any(
+        "state" in outcome.files for outcome in table
+    ):  # trainings go on from budget to budget; else they begin anew
+        seconds = seconds.cumsum()
     last = np.reshape(np.asarray(table, object), shape)[..., -1]
     names = sorted({name for outcome in last.flat for name in outcome.metrics} - {metric})
     others = {
@@ -221,7 +229,8 @@ def panel_of(
         ], float).mean(1)
         for name in names
     }  # fmt: skip
-    return Panel(metric, losses, pairs, done, fitness, held_out, seconds, logarithmic, common, others)
+    sign = 1.0 if direction == "min" else -1.0
+    return Panel(metric, losses, pairs, done, fitness, held_out, seconds, logarithmic, sign, common, others)
 
 
 def _score(objective: str, values: Array, panel: Panel) -> Array:
@@ -316,7 +325,7 @@ def _gains(panel: Panel, reference: Sequence[float]) -> dict[int, float]:
 
 def _rows(panel: Panel, tuned: Sequence[Array]) -> list[Row]:
     """A row a loss, the best at its own pair first."""
-    out = np.exp if panel.logarithmic else np.asarray
+    out: Callable[[Any], Any] = np.exp if panel.logarithmic else panel.sign.__mul__
     end = panel.held_out[..., -1]
     means, robust = end.mean(2), end.mean((1, 2))
     reach = float(tuned[-1].min()) + math.log(WITHIN) if panel.logarithmic else -math.inf
@@ -325,7 +334,7 @@ def _rows(panel: Panel, tuned: Sequence[Array]) -> list[Row]:
         each = [float(scores[place]) for scores in tuned]
         steps = next((b for b, value in zip(panel.budgets, each, strict=True) if value <= reach), None)
         failed = int((~np.isfinite(end[place])).sum())
-        pair = panel.pairs[int(means[place].argmin())]
+        pair = panel.pairs[int(means[place].argmin())] if np.isfinite(means[place]).any() else ""
         values = [float(out(value)) for value in each]
         at = [float(out(value)) for value in means[place]]
         rows.append(Row(panel.losses[place], values, pair, at, float(out(robust[place])), steps, failed))
@@ -334,7 +343,7 @@ def _rows(panel: Panel, tuned: Sequence[Array]) -> list[Row]:
 
 def _others(panel: Panel) -> dict[str, Correlation]:
     """Of losses whose trainings all ended well."""
-    end = _score("robust", panel.held_out[..., -1], panel)
+    end = panel.sign * _score("robust", panel.held_out[..., -1], panel)
     found = {}
     for name, values in panel.others.items():
         well = np.isfinite(values) & np.isfinite(end)

@@ -91,6 +91,8 @@ def _foretold(calibration: Calibration) -> Shown:
     own = "One seed was trained: proxy and end share it, so these are too high."
     how = "A proxy is taken from one seed, and foretells the other seeds."
     notes.insert(0, own if calibration.own_seeds else how)
+    if len(calibration.panel.pairs) > 1:
+        notes.insert(0, f"Common rates are {calibration.panel.pairs[calibration.panel.common]} for every loss.")
     title = f"Rank correlation with {calibration.metric} after {end} steps (95 % interval over losses)"
     return Shown(title, *_proxies(calibration.proxies), notes)
 
@@ -141,7 +143,7 @@ def _losses(calibration: Calibration) -> Shown:
         ]
         for row in calibration.rows
     ]  # fmt: skip
-    kind = "geometric means" if panel.logarithmic else "means, to be minimised,"
+    kind = "geometric means" if panel.logarithmic else "means"
     notes = [
         f"By steps: {kind} over seeds of {calibration.metric}, each loss at its best rates then. Quality is the last "
         "of these; how soon a loss comes near it is speed, which is another thing."
@@ -153,7 +155,7 @@ def _pairs(calibration: Calibration) -> Shown:
     """Where the best rates of each loss lie."""
     pairs = calibration.panel.pairs
     grid = [[float(rate) for rate in pair.split(":")] for pair in pairs]
-    best = {row.loss: grid[pairs.index(row.pair)] for row in calibration.rows}
+    best = {row.loss: grid[pairs.index(row.pair)] for row in calibration.rows if row.pair}
     rows = [[row.loss, *map(_value, row.pairs)] for row in calibration.rows]
     title = f"{calibration.metric} by learning rates, after {calibration.panel.budgets[-1]} steps"
     return Shown(title, ["loss", *pairs], rows, at_the_edge(best, grid))
@@ -220,7 +222,7 @@ def calibration_markdown(calibration: Calibration, setting: str) -> str:
 
 
 def trainings_csv(run: Run) -> str:
-    """A row a training and budget: seconds are those since the budget before."""
+    """A row a training and budget: seconds are those since the budget that it went on from."""
     outcomes = run.archive.outcomes(STAGE)
     names = sorted({name for _, _, outcome in outcomes for name in outcome.metrics})
     out = io.StringIO()

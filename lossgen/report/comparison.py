@@ -158,7 +158,7 @@ def _best_pairs(comparison: Comparison, grid: Sequence[Sequence[float]]) -> dict
     found: dict[str, Sequence[float]] = {}
     for result in comparison.results:
         well = [outcome.metrics for outcome in result.outcomes if outcome.status == "ok"]
-        if result.rates:
+        if result.rates and well:
             found[result.label] = [float(rate) for rate in result.rates.split(":")]
         elif well and all(name in metrics for metrics in well for name in under):
             means = {name: sign * statistics.fmean(metrics[name] for metrics in well) for name in under}
