@@ -115,15 +115,20 @@ def usual_grid(options: "type[BaseModel]", given: Mapping[str, Any], runner: str
         given: those of its options that were given.
 
     Raises:
-        InputError: it has no rates unless they are given.
+        InputError: it has no rates unless they are given, or what was given is no number.
     """
-    own = [given.get(name, options.model_fields[name].default) for name in RATES]
-    try:
-        generator, discriminator = (float(rate) for rate in own)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"--grid: the runner {runner} has no learning rates for pairs to lie around; give some, 1e-3:1e-3,3e-3:1e-3"
-        ) from None
+    own = []
+    for name in RATES:
+        try:
+            own.append(float(given.get(name, options.model_fields[name].default)))
+        except (TypeError, ValueError):
+            if name in given:
+                raise InputError(f"--{name.replace('_', '-')}: {given[name]!r} is no number; give one") from None
+            raise InputError(
+                f"--grid: the runner {runner} has no learning rates for pairs to lie around; give some, "
+                "1e-3:1e-3,3e-3:1e-3"
+            ) from None
+    generator, discriminator = own
     return [(_short(generator * g), _short(discriminator * d)) for g, d in AROUND]
 
 

@@ -113,6 +113,8 @@ def test_the_usual_grid_lies_around_the_rates_of_the_runner_or_those_that_were_g
     assert usual_grid(Rates, {"lr_generator": 3e-4, "lr_discriminator": 1e-3}, "mine")[2] == (1e-4, 1e-2)
     with pytest.raises(InputError, match="--grid: the runner mine has no learning rates for pairs to lie around"):
         usual_grid(Rates, {}, "mine")
+    with pytest.raises(InputError, match="--lr-generator: 'abc' is no number"):
+        usual_grid(Rates, {"lr_generator": "abc"}, "mine")
 
 
 @given(st.floats(1e-6, 1e-2), st.floats(1e-6, 1e-2))
