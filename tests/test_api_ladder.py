@@ -103,11 +103,13 @@ def test_without_ladder_two_rungs_are_climbed_and_again_trains_nothing(folder: P
 
 def test_the_first_rung_may_be_of_all_pairs(folder: Path) -> None:
     marks = folder / "marks"
-    first = lossgen.verify(GOOD, objective="robust", out="ladder", marks=str(marks), **SMALL).steps[0]
+    first, tuned = lossgen.verify(GOOD, objective="robust", out="ladder", marks=str(marks), **SMALL).steps
     assert first.detail == "10 steps, the mean over all pairs of learning rates" and first.passed == ["Good"]
     (trial,) = first.trials
-    assert [len(result.values) for result in trial.comparison.results] == [4] * 8
-    assert len(marks.read_text().splitlines()) >= 8 * 4 * 2
+    assert [len(result.values) for result in trial.comparison.results] == [4] * 5
+    assert len(marks.read_text().splitlines()) >= 5 * 4 * 2
+    names = [result.name for result in tuned.trials[0].comparison.results]
+    assert names[5:] == ["BCESmooth90", "BCESmooth80", "BCESmooth70"], "whose targets are tuned as the rates are"
     with pytest.raises(InputError, match=r"--out ladder/fresh: holds .*--objective was robust, not quality"):
         lossgen.verify(GOOD, out="ladder", **SMALL)
 
@@ -141,7 +143,7 @@ def test_a_baseline_among_the_losses_stays_a_baseline_of_the_others() -> None:
     ladder = lossgen.verify([GOOD, "bce", "lsgan", "hinge", "ganetic"], out="ladder", **SMALL)
     (trial,) = ladder.steps[0].trials
     means = {result.name: result.summary.mean for result in trial.comparison.results if result.summary}
-    assert len(trial.found) == 5 and len(means) == 8
+    assert len(trial.found) == 5 and len(means) == 5
     for name, found in trial.found.items():
         others = {other: mean for other, mean in means.items() if other not in (name, "Good")}
         assert found.baseline == min(others, key=others.__getitem__)
@@ -189,6 +191,7 @@ def test_the_command_does_the_same() -> None:
         ({"losses": []}, "verify: give at least one LOSS"),
         ({"losses": ["bce", "bce"]}, "verify: bce is given twice"),
         ({"grid": "1:2:3"}, "--grid '1:2:3'"),
+        ({"tune_seeds": 0}, "--tune-seeds: "),
         ({"verify_on": ["gone/folder"]}, "--verify-on gone/folder: no such file or folder"),
         ({"extractor_weights": "gone.pth"}, "--extractor-weights gone.pth: no such file"),
         ({"verify_on": ["mnist", "digits"]}, "--verify-on digits: is what the other rungs are climbed on"),
@@ -205,3 +208,4 @@ def test_what_cannot_be_is_said_in_one_line(more: dict[str, Any], says: str) -> 
     with pytest.raises(InputError) as refused:
         lossgen.verify(losses, **arguments)
     assert says in str(refused.value) and "\n" not in str(refused.value)
+    assert not Path("refused/fresh").exists()

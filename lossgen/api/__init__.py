@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from lossgen import settings
-from lossgen.api.asked import Asked, Kind
+from lossgen.api.asked import Asked, Kind, configuration
 from lossgen.api.run import Run
 from lossgen.api.work import carry_out
 from lossgen.commands import settle
@@ -165,7 +165,7 @@ def compare(
             for all of the zoo.
         regulariser: what each loss is trained with in place of what it asks for, as text or as a list:
             ["none", "r1", "gradient_penalty(10)+drift"].
-        objective: "robust" for each seed to be trained with all pairs of the `grid`, and their mean to be its result.
+        objective: "robust" for each of `seeds` results to be the mean over all pairs of the `grid`, a fresh seed each.
         tune: whether each loss is given the best of the `grid` on `tune_seeds` seeds of their own; `grid` as text or as
             pairs of learning rates, the generator's first: [(1e-3, 1e-3), (3e-3, 1e-3)].
         rates: pairs that were chosen before, by a loss's name: {"BCE": (1e-3, 1e-3)}.
@@ -230,10 +230,25 @@ def open_run(name: str | Path) -> Run:
 
 def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Run:
     """Carry out a call, by the values of its parameters."""
+    show = None if values.pop("quiet") else _view
+    asked = _asked(kind, function, values)
+    path, _ = carry_out(asked, show, lambda warning: _view().say(warning) if show else None)
+    return Run(path)
+
+
+def check_comparison(losses: Sequence[str | Path], **arguments: Any) -> None:
+    """Raise InputError where `compare` could not begin with these arguments; nothing is trained."""
+    bound = inspect.signature(compare).bind(losses, **arguments)
+    bound.apply_defaults()
+    configuration(_asked("compare", compare, {**bound.arguments}))
+
+
+def _asked(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Asked:
+    """What a call asks for, by the values of its parameters."""
+    values.pop("quiet", None)
     if _LOADING.get():
         where = "where its runner's file is loaded, too; put it under"
         raise InputError(f'{kind}: is called {where} `if __name__ == "__main__":`')
-    show = None if values.pop("quiet") else _view
     options = {name: _plain(value) for name, value in values.pop("options").items()}
     functions = {name: values.pop(name, None) for name in ("select", "vary")}
     for name, replaced in functions.items():
@@ -267,9 +282,7 @@ def _run(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> Ru
         values |= settle(values, given)
         values["runner"] = _runner(kind, values["runner"], options, defaults)
     values = {name: _plain(value) for name, value in values.items()}
-    asked = Asked(kind, values | options, given, callbacks, functions["select"], functions["vary"])
-    path, _ = carry_out(asked, show, lambda warning: _view().say(warning) if show else None)
-    return Run(path)
+    return Asked(kind, values | options, given, callbacks, functions["select"], functions["vary"])
 
 
 def _listeners(callbacks: object) -> list[Listener]:

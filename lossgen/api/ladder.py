@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossgen import settings
-from lossgen.api import file_of
-from lossgen.api.rungs import TRY, Climb
+from lossgen.api import check_comparison, file_of
+from lossgen.api.rungs import TRY, Baselines, Climb
 from lossgen.codegen.load import load_argument, read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution.comparing import loss_sources
@@ -70,9 +70,9 @@ def verify(
         ladder = verify("generated/found.py", ladder=True, data="mnist", verify_on=["cifar10"])
         print(ladder.headline("Found"))
 
-    The rungs are those of `evolution.ladder.RUNGS`: better than each of BCE, least squares, hinge, GANetic and a
-    one-sidedly smoothed BCE of three targets on fresh seeds; where all are tuned on one grid; and so on. A rung is
-    tried while a loss has passed the one before. A baseline that is one of the losses stays one for the others.
+    The rungs are those of `evolution.ladder.RUNGS`: better than each of BCE, least squares, hinge and GANetic on fresh
+    seeds; than these and a one-sidedly smoothed BCE of three targets where all are tuned on one grid; and so on. A rung
+    is tried while a loss has passed the one before. A baseline that is one of the losses stays one for the others.
 
     Args:
         losses: LOSS arguments, as `compare` takes them.
@@ -108,15 +108,16 @@ def verify(
     length = (steps or settings.STEPS) if counted else None
     if plateau is not None and plateau <= (length or 0):
         raise InputError(f"--plateau {plateau}: is no longer than the {length} steps of the other rungs; give more")
-    extra, known = _baselines(mine)
+    smoothed = [_smoothed(target) for target in TARGETS]
     first = {} if objective in (None, "quality") else {"objective": objective, "grid": grid}
     climb = Climb(
-        given, [loss.name for loss in mine], extra, known,
+        given, [loss.name for loss in mine], _baselines(BASELINES, mine), _baselines([*BASELINES, *smoothed], mine),
         Path(out) if out is not None else default_folder(mine[0].name), name, others,
         str(extractor_weights) if extractor_weights is not None else "", length,
         plateau or FURTHER * (length or 1), seed, first,
         {"tune": True, "grid": grid, "tune_seeds": tune_seeds}, common,
     )  # fmt: skip
+    _check_tuning(climb)
     climbed = Ladder(climb.names, [])
     for rung in TRY if ladder else FIRST:
         tried = [step for step in climbed.steps if not step.why_not]
@@ -152,13 +153,21 @@ def _check(others: Sequence[str], weights: str | Path | None, first: str | None)
         raise InputError(f"--extractor-weights {weights}: no such file")
 
 
-def _baselines(losses: Sequence[Loss]) -> tuple[list[str], list[str]]:
-    """LOSS arguments of the baselines that are none of the losses, and names of all: a loss that has the gradients of
-    one stands in its place."""
-    found = {text: load_argument(text).loss for text in (*BASELINES, *map(_smoothed, TARGETS))}
+def _check_tuning(climb: Climb) -> None:
+    """Refuse what the second rung could not begin with, before the first is climbed."""
+    if climb.tunable:
+        steps = {} if climb.steps is None else {"steps": climb.steps}
+        check_comparison(climb.losses, **climb.common, **steps, **climb.tune)
+    elif climb.tune["grid"] is not None and not climb.first:
+        raise InputError("--grid: the runner has no learning rates to be tuned; leave it out")
+
+
+def _baselines(texts: Sequence[str], losses: Sequence[Loss]) -> Baselines:
+    """These baselines beside the losses: a loss that has the gradients of one stands in its place."""
+    found = {text: load_argument(text).loss for text in texts}
     mine = {_mark(loss): loss.name for loss in losses}
     extra = [text for text, loss in found.items() if _mark(loss) not in mine]
-    return extra, [mine.get(_mark(loss), loss.name) for loss in found.values()]
+    return Baselines(extra, [mine.get(_mark(loss), loss.name) for loss in found.values()])
 
 
 def _mark(loss: Loss) -> str:

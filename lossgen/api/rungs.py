@@ -27,13 +27,26 @@ numbers that people give, they are those of no search or comparison."""
 
 
 @dataclass(frozen=True)
+class Baselines:
+    """What losses are held against.
+
+    Attributes:
+        texts: LOSS arguments of those that are none of the losses.
+        names: of all, the losses among them that train as one does.
+    """
+
+    texts: Sequence[str]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Climb:
     """What a ladder is climbed with.
 
     Attributes:
         losses: LOSS arguments, and `names` of them, in their order.
-        baselines: LOSS arguments of those that are none of the losses.
-        known: names of all that are baselines, the losses among them that train as one does.
+        plain: baselines of the rung `fresh`, those of a search.
+        baselines: of the rungs above, where they are tuned: those and BCE with one-sided targets.
         runner: name or path.
         verify_on: other data.
         weights: file of the Inception network's weights; "" for none.
@@ -45,8 +58,8 @@ class Climb:
 
     losses: Sequence[str]
     names: Sequence[str]
-    baselines: Sequence[str]
-    known: Sequence[str]
+    plain: Baselines
+    baselines: Baselines
     folder: Path
     runner: str
     verify_on: Sequence[str]
@@ -85,7 +98,8 @@ class Climb:
         seed = self.seed + APART * (list(RUNGS).index(rung) + 10 * place)
         folder = self.folder / (f"{rung}-{part}" if part else rung)
         self._check_first_look(folder)
-        run = compare([*self.losses, *self.baselines], out=folder, seed=seed, **own)
+        baselines = self.plain if rung == "fresh" else self.baselines
+        run = compare([*self.losses, *baselines.texts], out=folder, seed=seed, **own)
         if not run.finished:
             raise Stopped
         comparison = comparison_in(run)
@@ -101,8 +115,8 @@ class Climb:
             )
 
     def beside(self, comparison: Comparison, what: str = "") -> Trial:
-        """The losses of a comparison beside its baselines."""
-        return beside_baselines(comparison, self.names, self.known, what)
+        """The losses of a comparison beside those of its results that are baselines."""
+        return beside_baselines(comparison, self.names, self.baselines.names, what)
 
 
 def comparison_in(run: Run) -> Comparison:

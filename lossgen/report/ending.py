@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lossgen.errors import InputError
 from lossgen.evolution.audit import audit_of
 from lossgen.evolution.clock import overhead
 from lossgen.evolution.compare import Comparison
+from lossgen.evolution.conditions import pair_text, usual_grid
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
@@ -55,7 +57,8 @@ def discovery_lines(run: Run, discovery: Discovery, written: Sequence[Path]) -> 
     if discovery.file:
         file = shlex.quote(str(discovery.file))
         yield Text(f"  lossgen inspect {file} --plot champion.png")
-        yield Text(f"  lossgen verify {file} --ladder {same_setting(run, discovery.plan.steps)}")
+        flags = f"{same_setting(run, discovery.plan.steps)}{_objective_flags(run)}"
+        yield Text(f"  lossgen verify {file} --ladder {flags}")
     yield Text(f"  lossgen show {shlex.quote(str(run.path))}")
     if discovery.comparison.interim:
         yield Text(f"  lossgen evolve --resume {shlex.quote(str(run.path))}")
@@ -85,6 +88,19 @@ def same_setting(run: Run, steps: int) -> str:
         if name in config.options and config.options[name] != field.get_default(call_default_factory=True):
             flags[name.replace("_", "-")] = config.options[name]
     return " ".join(_flag(name, value) for name, value in flags.items())
+
+
+def _objective_flags(run: Run) -> str:
+    """Those that have the first rung look at what a robust search has verified."""
+    config = run.config
+    if config.objective != "robust" or not config.grid:
+        return ""
+    pairs = [tuple(pair) for pair in config.grid]
+    try:
+        usual = pairs == usual_grid(find_runner(config.runner).cls.options, config.options, config.runner)
+    except InputError:  # the runner has none
+        usual = False
+    return " --objective robust" + ("" if usual else f" --grid {','.join(map(pair_text, pairs))}")
 
 
 def _flag(name: str, value: Any) -> str:
