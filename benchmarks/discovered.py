@@ -59,11 +59,13 @@ class Found:
     Attributes:
         run: number of the run.
         seed: of the run.
+        data: that it was found on.
         value: its fitness in the metric's units, to be minimised.
     """
 
     run: int
     seed: int
+    data: str
     loss: Loss
     value: float
 
@@ -75,7 +77,7 @@ def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
         config, fates = run.config, run.archive.waterfall()
         foretold = run.archive.meta(FORETOLD, [])
     losses = [
-        Found(number, config.seed, parse_loss(row.loss).renamed(found_name(row.digest)), each.value)
+        Found(number, config.seed, config.data.name, parse_loss(row.loss).renamed(found_name(row.digest)), each.value)
         for row, each in ranked
         if each.value is not None
     ]
@@ -91,7 +93,7 @@ def losses_of(folder: Path, number: int) -> tuple[list[Found], dict[str, Any]]:
 def simple(found: Found) -> Loss:
     """The form that is handed over, which names the form that was searched."""
     form = round_constants(simplify(found.loss))
-    note = f"Found by lossgen evolve on the digits, seed {found.seed}.\nSearched as: {formula(found.loss)}"
+    note = f"Found by lossgen evolve on {found.data}, seed {found.seed}.\nSearched as: {formula(found.loss)}"
     return form.renamed(found_name(form.digest()), note)
 
 

@@ -96,7 +96,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
 @click.option(
     "--objective",
     type=click.Choice(["quality", "robust"]),
-    help="Of robust each seed trains with all pairs of --grid, and their mean is its result. [default: quality]",
+    help="Of robust a result is the mean over all pairs of --grid, a fresh seed each. [default: quality]",
 )
 @click.option(
     "--tune", is_flag=True, help="Choose each loss's learning rates first, on other seeds than those that are reported."

@@ -134,8 +134,8 @@ def compare(
     """Train every contestant on the same seeds and summarise.
 
     Args:
-        objective: its conditions are what each seed is trained under, all of them, and the seed's result is their
-            mean; without one, each seed is trained once.
+        objective: a result is the mean over all its conditions, each on a fresh seed of its own, and `seeds` says how
+            many; without one, each is one training.
     """
     count = len(objective.conditions) if objective else 1
     jobs = {
