@@ -20,7 +20,7 @@ class Verdict:
         p: two-sided Mann–Whitney p-value, times the verifications; None where it cannot be had.
         smallest_p: the smallest that so many seeds can reach.
         ratio: champion's mean over the baseline's; None for metrics that may be zero or negative.
-        finding: "better", "worse" or "no significant difference".
+        finding: "better", "better where it trains" (some trainings failed), "worse" or "no significant difference".
         sentence: the finding in words.
     """
 
@@ -124,6 +124,9 @@ def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> V
     if p >= SIGNIFICANT:
         finding = "no significant difference"
         sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
+    elif delta > 0 and champion.failed:
+        finding = "better where it trains"
+        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
     elif delta > 0:
         finding = "better"
         sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."

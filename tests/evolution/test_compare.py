@@ -45,7 +45,7 @@ LOW, MIDDLE, HIGH = [1.0, 2, 3, 4, 5, 6], [3.0, 4, 5, 6, 7, 8], [11.0, 12, 13, 1
         ([21.0, 22, 23, 24, 25, 26], "min", "worse"),
         ([21.0, 22, 23, 24, 25, 26], "max", "better"),
         ([0.1, 0.2, 0.3, 0.4, 0.5, None], "min", "no significant difference"),
-        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, None], "min", "better"),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, None], "min", "better where it trains"),
         ([0.1, None, None, None, None, None], "min", "no significant difference"),
         ([None] * 6, "min", "worse"),
     ],
