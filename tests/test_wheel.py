@@ -1,4 +1,4 @@
-"""The wheel carries grammar, runners and zoo, and works in an environment that does not see the checkout."""
+"""The wheel carries grammar, runners, zoo and shortlist, and works in an environment that does not see the checkout."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SHORTLIST = ROOT / "generated" / "shortlist"
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_the_wheel_carries_grammar_runners_and_zoo(wheel: Path) -> None:
+def test_the_wheel_carries_grammar_runners_zoo_and_shortlist(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     grammars = [f"grammar/{path}" for path in ("loss.lark", "space.lark", "spaces/ganetic.lark", "spaces/roles.lark")]
     shipped = [f"runners/{path.name}" for path in sorted((ROOT / "runners").glob("*.py"))]
     for name in (*grammars, *shipped, "generated/ganetic.py", "generated/ganetic.loss"):
         assert f"lossgen/_resources/{name}" in names
     assert "lossgen/py.typed" in names
-    assert not any("evolved_" in name or name.startswith("tests/") for name in names)
+    shortlist = {f"lossgen/_resources/generated/shortlist/{path.name}" for path in SHORTLIST.iterdir()}
+    assert {name for name in names if "evolved_" in name} == shortlist  # and no search of one's own
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
