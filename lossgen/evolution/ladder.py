@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossgen.evolution.compare import Comparison, Result
-from lossgen.evolution.verdict import SIGNIFICANT, against_hardest, hardest
+from lossgen.evolution.verdict import against_hardest, finding_of, hardest
 from lossgen.stats import holm, ratio_interval, smallest_p, summarise
 
 RUNGS: Mapping[str, tuple[str, str]] = {
@@ -39,7 +39,7 @@ class Beside:
         p: two-sided Mann–Whitney p-value, Holm-corrected for the losses that are verified.
         smallest_p: the smallest that so many seeds and losses can reach.
         failed: trainings of the loss that failed.
-        finding: "better", "worse" or "no significant difference".
+        finding: as `verdict.finding_of` has it: "better" only where no training failed.
         needs: regularisers that the loss was trained with and the baseline was not, as "r1(10)"; else empty.
     """
 
@@ -64,7 +64,11 @@ class Beside:
         """The finding in words."""
         if self.mean is None:
             return f"{self.subject} failed on all seeds."
-        than = {"better": "is better than", "worse": "is worse than"}.get(self.finding, "is not shown to differ from")
+        than = {
+            "better": "is better than",
+            "better where it trains": "is better, where it trains, than",
+            "worse": "is worse than",
+        }.get(self.finding, "is not shown to differ from")
         against = "which failed" if self.against is None else f"{metric} {self.mean:.4g} against {self.against:.4g}"
         ratio = f", ratio {self.ratio[0]:.2f} ({self.ratio[1]:.2f} – {self.ratio[2]:.2f})" if self.ratio else ""
         how = f"{against}{ratio}, delta {self.delta:+.2f}, p = {self.p:.3g}"
@@ -225,9 +229,7 @@ def _beside(champion: Result, best: Result, comparison: Comparison, p: float, de
     ratio = None
     if positive and mean is not None and against is not None:
         ratio = (mean / against, *ratio_interval(champion.values, best.values))
-    finding = "no significant difference"
-    if p < SIGNIFICANT and delta:
-        finding = "better" if delta > 0 else "worse"
+    finding = finding_of(p, delta, champion.failed)
     floor = min(1.0, count * smallest_p(len(champion.outcomes), len(best.outcomes)))
     needs = champion.needs if champion.needs != best.needs else ""
     return Beside(champion.name, best.name, mean, against, ratio, delta, p, floor, champion.failed, finding, needs)

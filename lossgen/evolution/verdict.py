@@ -97,6 +97,19 @@ def against_hardest(loss: Result, best: Result, baselines: int, direction: Direc
     return (min(1.0, baselines * p) if delta < 0 else p), delta
 
 
+def finding_of(p: float, delta: float, failed: int) -> str:
+    """The finding of a test in words, as `Verdict.finding` has it; only what trains on all seeds is better.
+
+    Args:
+        failed: trainings of the loss that failed.
+    """
+    if p >= SIGNIFICANT or not delta:
+        return "no significant difference"
+    if delta < 0:
+        return "worse"
+    return "better where it trains" if failed else "better"
+
+
 def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> Verdict | None:
     """Test the champion against the hardest of the baselines; None where there is nothing to test against.
 
@@ -121,18 +134,14 @@ def judge(comparison: Comparison, champion: Result, verifications: int = 1) -> V
     of_mean = f"mean {comparison.metric} {ours.mean:.4g} against {theirs.mean:.4g}"
     test = f"Mann–Whitney p = {p:.3g} over {seeds[0]} and {seeds[1]} fresh seeds"
     test += f", corrected for the {verifications} verifications of this search" if verifications > 1 else ""
-    if p >= SIGNIFICANT:
-        finding = "no significant difference"
-        sentence = f"{champion.name} is not shown to be better than {against.name}: {of_mean}, {test}."
-    elif delta > 0 and champion.failed:
-        finding = "better where it trains"
-        sentence = f"{champion.name} is better than {against.name} on the seeds where it trains: {of_mean}, {test}."
-    elif delta > 0:
-        finding = "better"
-        sentence = f"{champion.name} is better than {against.name} under this setting: {of_mean}, {test}."
-    else:
-        finding = "worse"
-        sentence = f"{champion.name} is worse than {against.name}: {of_mean}, {test}."
+    finding = finding_of(p, delta, champion.failed)
+    said, where = {
+        "no significant difference": ("is not shown to be better than", ""),
+        "better where it trains": ("is better than", " on the seeds where it trains"),
+        "better": ("is better than", " under this setting"),
+        "worse": ("is worse than", ""),
+    }[finding]
+    sentence = f"{champion.name} {said} {against.name}{where}: {of_mean}, {test}."
     if champion.failed:
         sentence += (
             f" {champion.failed} of its {len(champion.outcomes)} trainings failed; the test has them as the worst."

@@ -55,6 +55,14 @@ def test_what_fails_is_worse_than_any_value() -> None:
     assert none.finding == "worse" and none.sentence("FD") == "A failed on all seeds."
 
 
+def test_only_what_trains_on_all_seeds_passes() -> None:
+    trial = beside_baselines(comparison(result("A", [*SIX, 1.6, math.inf]), result("C", [*WORST, 3.6, 3.7])), ["A"])
+    found = trial.found["A"]
+    assert found.p < 0.05 and found.finding == "better where it trains"
+    assert found.sentence("FD").startswith("A is better, where it trains, than C: ")
+    assert Step("fresh", "", [trial]).passed == []
+
+
 def test_worse_is_said_to_be_worse_and_alike_not_to_differ() -> None:
     trial = beside_baselines(comparison(result("A", WORST), result("B", SIX), result("C", WORSE)), ["A"])
     assert trial.found["A"].finding == "worse"
