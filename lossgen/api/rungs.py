@@ -103,7 +103,8 @@ class Climb:
         if not run.finished:
             raise Stopped
         comparison = comparison_in(run)
-        return replace(self.beside(comparison, what), notes=edge_lines(comparison, run.config.grid))
+        found = beside_baselines(comparison, self.names, baselines.names, what)
+        return replace(found, notes=edge_lines(comparison, run.config.grid))
 
     def _check_first_look(self, folder: Path) -> None:
         """Raise InputError where the rung was climbed on fewer seeds: more looks are more chances to be lucky."""
@@ -113,10 +114,6 @@ class Climb:
                 f"--out {self.folder}: was verified on {had} seeds, and looking again on more is a second chance; give "
                 f"--seeds {had} to go on, or another --out and --seed for a verification of its own"
             )
-
-    def beside(self, comparison: Comparison, what: str = "") -> Trial:
-        """The losses of a comparison beside those of its results that are baselines."""
-        return beside_baselines(comparison, self.names, self.baselines.names, what)
 
 
 def comparison_in(run: Run) -> Comparison:
@@ -168,7 +165,11 @@ def _judge(climb: Climb) -> Step:
         return Step("judge", "", [], f"no other extractor can be had: {error}")
     judged = _judged(comparison, rejudge)
     titles = {rejudge.title(metric): way for metric, way in (("FD", "min"), ("KID", "min"), ("coverage", "max"))}
-    trials = [climb.beside(under_metric(judged, title, way), title) for title, way in titles.items()]
+    against = climb.plain if before == "fresh" else climb.baselines
+    trials = [
+        beside_baselines(under_metric(judged, title, way), climb.names, against.names, title)
+        for title, way in titles.items()
+    ]
     return Step("judge", f"the models of the rung '{RUNGS[before][0]}'; {rejudge.description.rstrip('.')}", trials)
 
 
