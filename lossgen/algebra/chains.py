@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from lossgen.language.domain import LARGEST_EXPONENT
 from lossgen.language.expression import Expression, apply, constant
+from lossgen.language.printer import to_text
 from lossgen.language.total import EPS
 
-ONE = constant(1.0)
+_UNITS = 8
+"""Numbers of a sum by which it is divided on trial."""
 
 
 @dataclass
@@ -101,7 +103,55 @@ def tidy_product(node: Expression) -> Expression:
     """The product, quotient or negative as a chain."""
     if node.head == "neg" and node.operands[0].head == "sub":
         return apply("sub", node.operands[0].operands[1], node.operands[0].operands[0])
-    return Product.of(node).expression()
+    return _unit_term(Product.of(node))
+
+
+def _unit_term(product: Product) -> Expression:
+    """The product with its sum divided by one of the sum's own numbers, where that is shorter.
+
+    (3 * x + 2 * y) / 4 is (1.5 * x + y) / 2: a form of whole numbers, as sympy likes it, back in decimals.
+    """
+    best = product.expression()
+    if abs(product.number) == 1.0 and abs(product.by) == 1.0:
+        return best
+    for base, exponent in product.factors.items():
+        if base.head not in ("add", "sub") or exponent != 1:
+            continue
+        numbers = dict.fromkeys(abs(Product.of(term).number) for _, term in _terms(base) if not term.is_number)
+        for number in list(numbers)[:_UNITS]:
+            divided = _divided(base, number)
+            if number in (0.0, 1.0) or divided in product.factors:
+                continue
+            factors = {divided if key == base else key: power for key, power in product.factors.items()}
+            turned = Product(product.number, factors, product.divisors, product.by)
+            if abs(product.number) == 1.0:
+                turned.by /= number
+            else:
+                turned.number *= number
+            best = min(best, turned.expression(), key=_length)
+    return best
+
+
+def _divided(node: Expression, number: float) -> Expression:
+    """node / number with the division done where a number stands."""
+    if node.is_number:
+        return constant(node.value / number)
+    if node.head in ("neg", "add", "sub"):
+        return apply(node.head, *(_divided(operand, number) for operand in node.operands))
+    product = Product.of(node)
+    if product.number in (1.0, -1.0):
+        for base, exponent in product.factors.items():
+            if base.head in ("add", "sub") and exponent == 1:
+                inner = _divided(base, number)
+                if inner.size <= base.size and inner not in product.factors:
+                    product.factors = {inner if key == base else key: n for key, n in product.factors.items()}
+                    return product.expression()
+    product.number /= number
+    return product.expression()
+
+
+def _length(expression: Expression) -> tuple[int, int]:
+    return expression.size, len(to_text(expression))
 
 
 Terms = list[tuple[bool, Expression]]

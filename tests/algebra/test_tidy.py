@@ -61,6 +61,9 @@ def test_a_tidied_expression_is_equal_and_no_larger(expression: Expression) -> N
         ("abs(score^4) + abs(y_pred - 1) + abs(y_real)", "score^4 + y_real + 1 - y_pred"),
         ("square(score) * abs(score)", "abs(score)^3"),
         ("sqrt(2) * exp(0)", "1.4142135623730951"),
+        ("(3019 * y_pred - 5000 * y_real) / 6100", "(0.6038 * y_pred - y_real) / 1.22"),
+        ("((1 - 4 * y_pred) * score + 2 * exp(score)) / 2.5", "((0.5 - 2 * y_pred) * score + exp(score)) / 1.25"),
+        ("0.25 * (3 * y_pred + 2 * y_real + 1)", "0.5 * (1.5 * y_pred + y_real + 0.5)"),
         # what the guards keep apart
         ("log(-y_pred)", "log(-y_pred)"),
         ("score / score", "score / score"),
