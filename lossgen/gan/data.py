@@ -5,6 +5,7 @@ says in notes what it did.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,13 +73,14 @@ class Dataset:
         return int(self.train.images.shape[2])
 
 
-def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32)) -> Dataset:
+def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32), nearest: bool = False) -> Dataset:
     """The data that `spec` names, split and fitted; the same spec and the same files give the same arrays.
 
     Args:
         spec: what to load, and how.
         sizes: sides in pixels that the runner's networks know. Without `spec.image_size` the largest one that
             enlarges no image is used, or the smallest where every one would.
+        nearest: take the one that is nearest to the smallest image instead, by ratio, also where that enlarges.
 
     Raises:
         InputError: nothing of that name, nothing in it, or something wrong with it; see the modules named above.
@@ -90,7 +92,7 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32)) -> Dataset:
         raise InputError(f"--image-size {spec.image_size}: this runner's sizes are {known}; choose one of them")
     data = complete(read(spec), spec.seed)
     own = _own_sizes(data, spec)
-    size = spec.image_size or max((s for s in sizes if s <= own.min()), default=min(sizes))
+    size = spec.image_size or _chosen_size(int(own.min()), sizes, nearest)
     arrays = {}
     constant = []
     for split, raw in data.splits.items():
@@ -114,6 +116,12 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32)) -> Dataset:
     }
     train, validation, test = (sets[split] for split in SPLITS)
     return Dataset(data.name, train, validation, test, data.classes, digest_of(sets), tuple(notes))
+
+
+def _chosen_size(smallest: int, sizes: Sequence[int], nearest: bool) -> int:
+    if nearest:
+        return min(sizes, key=lambda size: abs(math.log(size / smallest)))
+    return max((size for size in sizes if size <= smallest), default=min(sizes))
 
 
 def label_notes(data: RawData) -> list[str]:

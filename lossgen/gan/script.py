@@ -1,0 +1,131 @@
+"""A benchmark of image GANs as a script: the command that trains one loss and shows what it draws."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from lossgen.codegen.load import NamedSource, load_argument
+from lossgen.errors import InputError
+from lossgen.gan.benchmark import ImageGAN, checked
+from lossgen.gan.contact_sheet import grid
+from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
+
+ENLARGED = 560
+"""Pixels that a picture of samples is wide, about."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a script was asked for, once data and judge are there.
+
+    Attributes:
+        runner: prepared.
+        out: a folder that is there.
+    """
+
+    runner: Any
+    preparation: Preparation
+    loss: NamedSource
+    data: str
+    seed: int
+    steps: int
+    device: str
+    out: Path
+
+
+def write_picture(images: NDArray[np.uint8], path: Path, columns: int = 8) -> Path:
+    """Images (N, C, H, W) side by side as a PNG, enlarged without smoothing."""
+    from PIL import Image
+
+    picture = Image.fromarray(grid(images, columns))
+    scale = max(1, ENLARGED // picture.width)
+    size = (picture.width * scale, picture.height * scale)
+    picture.resize(size, Image.Resampling.NEAREST).save(path)
+    return path
+
+
+def report_of(asked: Asked, outcome: Outcome) -> dict[str, Any]:
+    """What metrics.json holds."""
+    return {
+        "schema": 1, "loss": asked.loss.name, "status": outcome.status, "reason": outcome.reason,
+        "step": outcome.step, "seed": asked.seed, "metrics": dict(outcome.metrics),
+        "curve": [list(point) for point in outcome.curve], "seconds": round(outcome.seconds, 2),
+        "protocol": asked.preparation.protocol,
+    }  # fmt: skip
+
+
+def train_one(asked: Asked) -> None:
+    """Train one loss to the end, and write its numbers and a picture."""
+    with click.progressbar(length=asked.steps, label=f"{asked.loss.name} on {asked.data}") as bar:
+        budget = Budget(asked.steps, on_step=lambda _, step: bar.update(step - bar.pos), on_note=click.echo)
+        member = Member(asked.loss.name, asked.loss.source, (asked.seed,), keep=asked.out)
+        (outcome,) = asked.runner.train([member], budget)
+        bar.update(asked.steps - bar.pos)
+    numbers = asked.out / "metrics.json"
+    numbers.write_text(json.dumps(report_of(asked, outcome), indent=2) + "\n", encoding="utf-8")
+    written = [numbers, *outcome.files.values()]
+    if "samples" in outcome.files:
+        written.insert(0, write_picture(np.load(outcome.files["samples"])["images"], asked.out / "samples.png"))
+    said = ", ".join(f"{name} {value:.3g}" for name, value in outcome.metrics.items()) or outcome.reason
+    click.echo(f"{outcome.status} at step {outcome.step} after {outcome.seconds:.1f} s: {said}")
+    click.echo("wrote " + "\n      ".join(map(str, written)))
+
+
+def run_script(
+    cls: type[ImageGAN],
+    steps: int,
+    out: str,
+    go: Callable[[Asked], None] = train_one,
+) -> None:
+    """Run a runner's file from the command line; what is wrong ends in one line, with exit code 2.
+
+    Args:
+        steps, out: defaults.
+        go: what is done with it.
+    """
+
+    def command(
+        loss: str, data: str, data_dir: str | None, image_size: int | None, download: bool, seed: int, steps: int,
+        device: str, out: Path, **options: Any,
+    ) -> None:  # fmt: skip
+        source = load_argument(loss)
+        runner = cls(checked(cls.options, options))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
+        preparation = runner.prepare(DataSpec(data, root=data_dir, image_size=image_size, download=download), device)
+        for note in preparation.notes:
+            click.echo(note)
+        go(Asked(runner, preparation, source, data, seed, steps, device, out))
+
+    given = [
+        click.option("--loss", required=True, help="file (.loss or .py), zoo name, or expression"),
+        click.option("--data", default="digits", help="data set: name, .npz file or folder"),
+        click.option("--data-dir", default=None, help="folder that data names are looked up in"),
+        click.option("--image-size", default=None, type=click.IntRange(min=1), help="side in pixels"),
+        click.option("--download", is_flag=True, help="fetch the data set if it is absent"),
+        click.option("--seed", default=0, type=click.IntRange(min=0)),
+        click.option("--steps", default=steps, type=click.IntRange(min=1), help="generator updates"),
+        click.option("--device", default="cpu"),
+        click.option("--out", default=out, type=click.Path(path_type=Path), help="folder to write to"),
+    ]
+    for name, field in cls.options.model_fields.items():
+        flag = name.replace("_", "-")
+        flag = f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}"
+        given.append(click.option(flag, default=field.default, help=field.description))
+    for option in reversed(given):
+        command = option(command)
+    settings = {"show_default": True, "help_option_names": ["-h", "--help"]}
+    try:
+        click.command(context_settings=settings)(command)(standalone_mode=True)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
