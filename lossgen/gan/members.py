@@ -160,8 +160,14 @@ def _train_together(runs: Sequence["_Run"], task: Task, budget: Budget) -> None:
 
 def identity(member: Member, setting: Setting, data: Mapping[str, Any]) -> str:
     """Hash of all that a training depends on but its length: source, seed, setting and data."""
-    parts = [member.source, list(member.seed), asdict(setting), data.get("digest")]
+    parts = [member.source, list(member.seed), _without_nothing(asdict(setting)), data.get("digest")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say something, so that states of before there were the others are still known."""
+    inner = {name: _without_nothing(value) if isinstance(value, dict) else value for name, value in fields.items()}
+    return {name: value for name, value in inner.items() if value is not None}
 
 
 class _Run:
@@ -238,7 +244,7 @@ class _Run:
     def _inputs(self, count: int) -> list[Tensor]:
         """The seed's fixed noise, and labels for a conditional generator."""
         device, shape = self.task.images.device, self.setting.architecture
-        inputs = [fixed_noise(self.member.seed, count, shape.latent)]
+        inputs = [fixed_noise(self.member.seed, count, shape.noise)]
         if shape.classes:
             inputs.append(fixed_labels(self.member.seed, count, self.task.data["class_counts"]))
         return [rows.to(device) for rows in inputs]
@@ -258,7 +264,7 @@ class _Run:
         if self.member.state_only:
             return {"state": files["state"]}
         average = training.generator.averaged(row)
-        save_model(files["model"], average, self.setting.architecture, self.member.seed, self.task.data)
+        save_model(files["model"], average, training.architecture, self.member.seed, self.task.data)
         images: NDArray[np.uint8] = generate(average, *self._inputs(SAMPLES)).cpu().numpy()
         with replacing(files["samples"]) as file:
             np.savez_compressed(file, images=images)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lossgen.gan.nets.progressive import Grown
+
 EPS = 1e-8
 """Of Adam, as PyTorch has it."""
 
@@ -30,6 +32,14 @@ class Player(Protocol):
 
         Gradients are computed for this player's weights alone.
         """
+        ...
+
+    def grow(self, grown: Grown) -> None:
+        """Have progressive networks use the layers that they have grown to."""
+        ...
+
+    def forget(self) -> None:
+        """Begin with Adam anew, its moments and its count."""
         ...
 
     def average(self, decay: Tensor) -> None:
@@ -92,6 +102,14 @@ class Single:
         torch.autograd.backward(outputs, slopes, inputs=self._parameters)
         self._optimiser.step()
 
+    def grow(self, grown: Grown) -> None:
+        self._net.grown = grown  # type: ignore[assignment]
+        if self._average is not None:
+            self._average.grown = grown  # type: ignore[assignment]
+
+    def forget(self) -> None:
+        self._optimiser.state.clear()
+
     @torch.no_grad()
     def average(self, decay: Tensor) -> None:
         weight = 1.0 - float(decay[0])
@@ -113,13 +131,15 @@ class Single:
 
     def state(self, member: int) -> dict[str, Any]:
         found = self._optimiser.state_dict()["state"]
-        moments = [found.get(i) for i in range(len(self._parameters))]
+        moments = [found.get(i) for i in range(len(self._parameters))]  # none of layers that are not yet grown to
+        updates = max((int(each["step"]) for each in moments if each), default=0)
+        nothing = [torch.zeros_like(parameter) for parameter in self._parameters] if updates else []
         return {
             "net": self._net.state_dict(),
             "average": self._average.state_dict() if self._average is not None else {},
-            "updates": int(moments[0]["step"]) if moments[0] else 0,
-            "mean": [m["exp_avg"] for m in moments if m],
-            "square": [m["exp_avg_sq"] for m in moments if m],
+            "updates": updates,
+            "mean": [m["exp_avg"] if m else zero for m, zero in zip(moments, nothing)],
+            "square": [m["exp_avg_sq"] if m else zero for m, zero in zip(moments, nothing)],
         }
 
     def restore(self, member: int, state: Mapping[str, Any]) -> None:
@@ -191,9 +211,24 @@ class Stacked:
         return outputs
 
     def descend(self, outputs: Sequence[Tensor], slopes: Sequence[Tensor | None]) -> None:
-        gradients = torch.autograd.grad(outputs, list(self._parameters.values()), slopes)
-        gradient = torch.cat([each.flatten(1) for each in gradients], 1)
-        self._adam(gradient)
+        parameters = list(self._parameters.values())
+        gradients = torch.autograd.grad(outputs, parameters, slopes, allow_unused=True)
+        each = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients)]
+        # Layers that a progressive network does not use stay as they are, as PyTorch's Adam leaves them.
+        idle = [name for name, gradient in zip(self._parameters, gradients) if gradient is None]
+        views = [self._views(flat)[name] for flat in (self._weights, self._mean, self._square) for name in idle]
+        before = [view.clone() for view in views]
+        self._adam(torch.cat([gradient.flatten(1) for gradient in each], 1))
+        for view, value in zip(views, before):
+            view.copy_(value)
+
+    def grow(self, grown: Grown) -> None:
+        self._frame.grown = grown  # type: ignore[assignment]
+
+    def forget(self) -> None:
+        self._mean.zero_()
+        self._square.zero_()
+        self._updates = 0
 
     @torch.no_grad()
     def _adam(self, gradient: Tensor) -> None:

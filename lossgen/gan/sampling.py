@@ -138,7 +138,7 @@ def sample(
     check_device(device)
     generator, architecture, content = load_model(model_path)
     entropy = content["seed"] if seed is None else seed
-    inputs = [fixed_noise(entropy, n, architecture.latent)]
+    inputs = [fixed_noise(entropy, n, architecture.noise)]
     if architecture.classes:
         counts = _class_counts(model_path, architecture, content["data"], of_class)
         inputs.append(fixed_labels(entropy, n, counts))

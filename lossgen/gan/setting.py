@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from lossgen.gan.growth import Growth
 from lossgen.gan.nets import Architecture
 from lossgen.gan.regularisers import recommended
 
@@ -23,6 +24,7 @@ class Setting:
         regularisers: strength by name of those that are applied whatever the loss; in place of what it recommends.
         n_critic: discriminator updates a generator update.
         augmentation: differentiable augmentations of all that the discriminator sees, see `augment`.
+        growth: schedule of progressive networks; None for those that do not grow.
         precision: of the networks; losses, penalties and weights are float32 always.
     """
 
@@ -37,6 +39,7 @@ class Setting:
     n_critic: int = 1
     augmentation: tuple[str, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
+    growth: Growth | None = None
 
     def strengths(self, criterion: nn.Module) -> dict[str, float]:
         """Regularisers under this setting, by name.
@@ -51,5 +54,5 @@ class Setting:
         """What members must have in common to train side by side."""
         needs_real = bool(getattr(criterion, "needs_real", False))  # then the discriminator runs once more
         names = tuple(sorted(self.strengths(criterion)))
-        shape = self.architecture, self.batch_size, self.n_critic, self.augmentation, self.precision
+        shape = self.architecture, self.batch_size, self.n_critic, self.augmentation, self.precision, self.growth
         return *shape, needs_real, names

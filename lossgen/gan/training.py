@@ -14,6 +14,7 @@ never stopped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from torch import Tensor, nn
 from lossgen.errors import InputError
 from lossgen.gan.criteria import Criteria
 from lossgen.gan.luck import Draws
-from lossgen.gan.nets import initialise
+from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.nets.progressive import Grown, shrunk
 from lossgen.gan.players import Player, Single, Stacked
 from lossgen.gan.regularisers import REGULARISERS
 from lossgen.gan.setting import Setting
@@ -93,6 +95,8 @@ class Training:
         self.generator = _player([pair[0] for pair in nets], rates[0], betas, averages=True)
         self.discriminator = _player([pair[1] for pair in nets], rates[1], betas, averages=False)
 
+        self._grown: Grown | None = None
+        self._grow(0)
         conditional = labels if shape.classes else None
         self.draws = Draws(seeds, images, conditional, self.setting.batch_size, self.setting.augmentation)
         self.watch = Watch(len(criteria), diversity)
@@ -125,10 +129,30 @@ class Training:
         """Where a member that still trains stands among the others."""
         return self.members.index(member)
 
+    def _grow(self, step: int) -> None:
+        """Bring progressive networks to where the schedule has them in the update after `step` others."""
+        if self.setting.growth is not None:
+            self._grown = self.setting.growth.at(step * self.setting.batch_size * self.setting.n_critic)
+            for player in (self.generator, self.discriminator):
+                player.grow(self._grown)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the networks as the last update left them, which may still be growing."""
+        return replace(self.setting.architecture, grown=self._grown)
+
     def _update(self) -> None:
+        before = self._grown
+        self._grow(self.step)
+        if before is not None and self._grown is not None and before.doublings < self._grown.doublings:
+            for player in (self.generator, self.discriminator):
+                player.forget()  # a new side begins with Adam anew (Karras et al. 2018, appendix A)
         for more in range(self.setting.n_critic, 0, -1):
             real, labels = self.draws.next()
-            noise = self.draws.noise(self.setting.architecture.latent)
+            if self._grown is not None:
+                small = shrunk(real.flatten(0, 1), self._grown)
+                real = small.view(*real.shape[:2], *small.shape[1:])
+            noise = self.draws.noise(self.setting.architecture.noise)
             # The last batch of fakes serves both players: detached for the discriminator, with its graph for the
             # generator.
             with torch.set_grad_enabled(more == 1):
@@ -251,6 +275,7 @@ class Training:
             for name, part in self._parts().items():
                 part.restore(row, state[name])
             self.step = int(state["step"])
+            self._grow(max(0, self.step - 1))
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"the state does not fit this training: {one_line(error)}") from None
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.gan import members as lists
+from lossgen.gan.growth import Growth
 from lossgen.gan.members import Task, train
 from lossgen.gan.nets import Architecture
 from lossgen.gan.players import Stacked
@@ -38,6 +39,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "autoencoder": {"architecture": dataclasses.replace(PLAIN, name="dcgan-autoencoder")},
     "r1": {"regularisers": (("r1", 1.0),)},
     "gradient_penalty": {"regularisers": (("gradient_penalty", 10.0), ("drift", 0.001)), "n_critic": 2},
+    "progressive": {"architecture": dataclasses.replace(PLAIN, name="progressive"), "growth": Growth(1, 96, 96)},
+    "style": {"architecture": dataclasses.replace(PLAIN, name="style")},
     "augmented": {"augmentation": ("colour", "translation", "cutout")},
 }
 
@@ -80,7 +83,7 @@ def brightness(outcomes: Sequence[Outcome]) -> list[float]:
 def drawn(training: Training, row: int, number: int) -> Tensor:
     """What the averaged generator draws, in [0, 255]."""
     shape = training.setting.architecture
-    inputs = [fixed_noise(SEEDS[number], 64, shape.latent)]
+    inputs = [fixed_noise(SEEDS[number], 64, shape.noise)]
     inputs += [fixed_labels(SEEDS[number], 64, [1, 1])] if shape.classes else []
     net = training.generator.averaged(row).eval()
     with torch.no_grad():

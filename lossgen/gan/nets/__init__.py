@@ -6,14 +6,14 @@ stream is neither read nor moved.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from lossgen.errors import InputError
-from lossgen.gan.nets import autoencoder, dcgan, spectral
+from lossgen.gan.nets import autoencoder, dcgan, progressive, spectral, style
 
 __all__ = ["ARCHITECTURES", "Architecture", "initialise"]
 
@@ -21,7 +21,12 @@ __all__ = ["ARCHITECTURES", "Architecture", "initialise"]
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "dcgan": (dcgan.Generator, dcgan.Discriminator),
     "dcgan-autoencoder": (autoencoder.Generator, dcgan.Discriminator),
+    "progressive": (progressive.Generator, progressive.Discriminator),
+    "style": (style.Generator, style.Discriminator),
 }
+
+PLAIN = ("progressive", "style")
+"""Those whose normalisation is fixed, and which take no labels."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Architecture:
         classes: of the labels that both networks take as their second argument, (N, classes); 0 for networks that
             take none.
         spectral_norm: whether the discriminator's weights are divided by their largest singular value.
+        grown: how far a progressive network has grown (`progressive.Grown`); None for all of it, and for others.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Architecture:
     normalisation: str = "none"
     classes: int = 0
     spectral_norm: bool = False
+    grown: tuple[int, float] | None = None
 
     @classmethod
     def from_dict(cls, arguments: Mapping[str, Any]) -> "Architecture":
@@ -58,7 +65,10 @@ class Architecture:
         """
         try:
             architecture = cls(**arguments)
-        except TypeError as error:
+            if architecture.grown is not None:
+                doublings, alpha = architecture.grown
+                architecture = replace(architecture, grown=(int(doublings), float(alpha)))
+        except (TypeError, ValueError) as error:
             raise InputError(f"not an architecture of this version: {error}") from None
         if architecture.name not in ARCHITECTURES:
             known = ", ".join(ARCHITECTURES)
@@ -67,10 +77,17 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for a file."""
-        return asdict(self)
+        return {**asdict(self), "grown": None if self.grown is None else list(self.grown)}
+
+    @property
+    def noise(self) -> int:
+        """Dimension of the generator's input, normal numbers: `latent`, or more where layers take their own."""
+        if self.name == "style":
+            return style.noise_dimension(self.size, self.latent)
+        return self.latent
 
     def generator(self) -> nn.Module:
-        """The generator, (N, latent) → (N, channels, size, size), on the meta device: without weights."""
+        """The generator, (N, noise) → (N, channels, size, size), on the meta device: without weights."""
         return self._empty(0)
 
     def discriminator(self) -> nn.Module:
@@ -78,9 +95,13 @@ class Architecture:
         return self._empty(1)
 
     def _empty(self, part: int) -> nn.Module:
+        if self.name in PLAIN and (self.normalisation != "none" or self.classes or self.spectral_norm):
+            raise InputError(f"{self.name} networks take no normalisation, labels or spectral norm")
         if self.classes < 0 or self.classes == 1:
             raise InputError(f"a class-conditional network needs at least two classes, not {self.classes}")
         arguments = {key: value for key, value in self.to_dict().items() if key != "name"}
+        if self.grown is None:
+            del arguments["grown"]
         with torch.device("meta"):
             return ARCHITECTURES[self.name][part](**arguments)
 
@@ -89,7 +110,8 @@ def initialise(net: nn.Module, generator: torch.Generator, std: float = 0.02) ->
     """Fill a network from the meta device with fresh weights, on the CPU, and return it.
 
     Weights of convolutions and linear layers are drawn from N(0, std), gains of normalisations from N(1, std), and
-    biases are zero (Radford et al. 2016, section 4). The draw is made on the CPU whatever the training runs on,
+    biases are zero (Radford et al. 2016, section 4), unless a module says otherwise: its `std` is that of its weights.
+    The draw is made on the CPU whatever the training runs on,
     so that a seed means the same initial weights everywhere.
     """
     net.to_empty(device="cpu")
@@ -102,6 +124,6 @@ def initialise(net: nn.Module, generator: torch.Generator, std: float = 0.02) ->
                 if name == "bias":
                     parameter.zero_()
                 else:
-                    parameter.normal_(mean, std, generator=generator)
+                    parameter.normal_(mean, getattr(module, "std", std), generator=generator)
         spectral.begin(net, generator)  # after the weights: they are the same with and without
     return net
