@@ -1,0 +1,176 @@
+"""Progressive and style-based GANs (Karras et al. 2018, 2020) as a benchmark for losses: a plug-in, and a script.
+
+    lossgen compare wasserstein ganetic bce --runner progressive --data pneumoniamnist --steps 3000
+    python runners/progressive.py --loss ganetic --data pneumoniamnist --device cpu --out out/
+
+`--architecture progressive` grows from 4 pixels to the full side, each resolution fading in over --fade-images real
+images and standing for --stable-images; it is judged at the end as a DCGAN is, and before it is complete with its small
+images enlarged. `--architecture style` has StyleGAN2's networks at the full side from the start. The loss is the only
+thing that is exchanged: the original of the former is `wasserstein` with `--gradient-penalty 10 --drift 0.001`, of the
+latter `non_saturating` with `--r1 10`.
+
+The script trains a loss beside the original one at the same seed, and writes what both draw at the end of each phase,
+with FD and KID at the side that they have come to.
+"""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lossgen.codegen.load import load_argument
+from lossgen.errors import InputError
+from lossgen.gan.benchmark import GANOptions, ImageGAN
+from lossgen.gan.data import Dataset, ImageSet
+from lossgen.gan.features import Judge
+from lossgen.gan.growth import Growth
+from lossgen.gan.nets import Architecture
+from lossgen.gan.nets.equalised import GROUP, SIZES, doublings_to
+from lossgen.gan.nets.progressive import Grown, shrunk
+from lossgen.gan.sampling import sample, to_bytes, to_unit
+from lossgen.gan.script import Asked, run_script, write_picture
+from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
+
+ORIGINAL: Mapping[str, tuple[str, Mapping[str, float]]] = {
+    "progressive": ("wasserstein", {"gradient_penalty": 10.0, "drift": 0.001}),
+    "style": ("non_saturating", {"r1": 10.0}),
+}
+"""Of each architecture: the loss that its paper trains it with, and what that comes with."""
+
+
+class Options(GANOptions):
+    """Networks, schedule, optimisers and judging. On the command line each is a flag: --fade-images."""
+
+    architecture: Literal["progressive", "style"] = Field("progressive", description="which networks")
+    width: int = Field(16, ge=1, le=512, description="channels at the finest side; twice as many at each coarser one")
+    latent: int = Field(64, ge=1, le=4096, description="dimension of the latent vector")
+    fade_images: int = Field(8000, ge=1, description="real images that a resolution fades in over")
+    stable_images: int = Field(8000, ge=0, description="real images that a resolution then stands for")
+    batch_size: int = Field(32, ge=2, le=4096, description="images in a batch")
+    lr_generator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the generator")
+    lr_discriminator: float = Field(2e-3, gt=0, le=1, description="Adam's learning rate of the discriminator")
+    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay rate of the gradient's mean")
+
+
+class Progressive(ImageGAN):
+    """Fitness, data and optimisers are those of all image GANs."""
+
+    options = Options
+    sizes: ClassVar[tuple[int, ...]] = SIZES[1:]
+    nearest = True  # 28 pixels are trained at 32, not at 16
+
+    def architecture(self, chosen: Options) -> Architecture:
+        return Architecture(chosen.architecture, self.data.size, self.data.channels, chosen.width, chosen.latent)
+
+    def growth(self, chosen: Options) -> Growth | None:
+        if chosen.architecture == "style":
+            return None
+        return Growth(doublings_to(self.data.size), chosen.fade_images, chosen.stable_images)
+
+    def described(self) -> str:
+        chosen, growth = self.chosen, self.growth(self.chosen)
+        grown = f", fading in over {growth.fade} images and standing for {growth.stable}" if growth else ""
+        return f"{chosen.architecture} networks of width {chosen.width}{grown}"
+
+    def prepare(self, data: DataSpec, device: str) -> Preparation:
+        if self.chosen.batch_size < GROUP:
+            raise InputError(
+                f"--batch-size {self.chosen.batch_size}: the discriminator compares the images of a batch in groups of "
+                f"{GROUP}; give at least {GROUP}"
+            )
+        return super().prepare(data, device)
+
+    def train(self, members: Any, budget: Budget) -> list[Outcome]:
+        growth = self.growth(self.chosen)
+        if growth is not None and (budget.steps - 1) * self._shown < growth.complete:
+            grown = growth.at((budget.steps - 1) * self._shown)
+            budget.note(
+                f"{budget.steps} steps end at {grown.side} of {self.data.size} pixels"
+                + f", faded in to {grown.alpha:.0%}" * (grown.alpha < 1.0)
+                + f"; {math.ceil(growth.complete / self._shown) + 1} steps complete the networks"
+            )
+        return super().train(members, budget)
+
+    @property
+    def _shown(self) -> int:
+        """Real images in a step."""
+        return self.chosen.batch_size * self.chosen.n_critic
+
+    def ends(self, steps: int) -> list[tuple[str, int, int]]:
+        """Phases on the way to `steps`: name, side and last step of each."""
+        growth = self.growth(self.chosen)
+        found = [] if growth is None else [(name, math.ceil(end / self._shown)) for name, end in growth.phases()]
+        known = [(name, int(name.split()[0]), step) for name, step in found if 0 < step < steps]
+        last = growth.at((steps - 1) * self._shown) if growth is not None else Grown(doublings_to(self.data.size))
+        name = f"{last.side}" + " fading in" * (last.alpha < 1.0)
+        return [*known, (name, last.side, steps)]
+
+    def judge_at(self, side: int, device: str) -> Judge:
+        """What judges images that were enlarged from `side`, by real ones that were made as small and enlarged."""
+        if side == self.data.size:
+            return self.task.judge  # type: ignore[return-value]
+        splits = {name: _blurred(getattr(self.data, name), side) for name in ("train", "validation", "test")}
+        data = Dataset(self.data.name, **splits, classes=self.data.classes, digest=self.data.digest, notes=())
+        return Judge(data, self.extractor, self.chosen.n_samples, device)
+
+
+def _blurred(split: ImageSet, side: int) -> ImageSet:
+    """The images reduced to `side` pixels and enlarged again."""
+    size = split.images.shape[-1]
+    small = shrunk(to_unit(torch.from_numpy(split.images)), Grown(doublings_to(side)))
+    times = size // side
+    images = to_bytes(small.repeat_interleave(times, -1).repeat_interleave(times, -2)).numpy()
+    return ImageSet(images, split.labels)
+
+
+def beside_the_original(asked: Asked) -> None:
+    """Train the loss and the original one through all phases; write grids and numbers at the end of each."""
+    runner: Progressive = asked.runner
+    text, condition = ORIGINAL[runner.chosen.architecture]
+    original = load_argument(text)
+    members = [Member(original.name, original.source, (asked.seed,), condition, keep=asked.out)]
+    if original.name != asked.loss.name:
+        members.append(Member(asked.loss.name, asked.loss.source, (asked.seed,), keep=asked.out))
+    rows: list[tuple[str, ...]] = []
+    drawn: dict[str, list[NDArray[np.uint8]]] = {member.name: [] for member in members}
+    for phase, side, step in runner.ends(asked.steps):
+        judge = runner.judge_at(side, asked.device)
+        training, members = members, []
+        for member in training:
+            (outcome,) = runner.train([member], Budget(step))  # that it is not complete is known
+            if outcome.status != "ok":
+                click.echo(f"{member.name} {outcome.status} at step {outcome.step}: {outcome.reason}")
+                rows.append((member.name, phase, str(step), outcome.status, "", ""))
+                continue
+            members.append(replace(member, state=outcome.files["state"]))
+            images = sample(outcome.files["model"], runner.chosen.n_samples, device=asked.device)
+            drawn[member.name].append(images[:16])
+            found = measured(judge, torch.from_numpy(images).to(asked.device))
+            rows.append((member.name, phase, str(step), outcome.status, *(f"{each:.4g}" for each in found.values())))
+            said = ", ".join(f"{title} {value:.4g}" for title, value in found.items())
+            click.echo(f"{member.name}, {phase} pixels, step {step}: {said}")
+    numbers = asked.out / "phases.csv"
+    with numbers.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("loss", "phase", "step", "status", f"{judge.metric} test", "KID test"), *rows])
+    written = [numbers]
+    for name, grids in drawn.items():
+        if grids:
+            written.append(write_picture(np.concatenate(grids), asked.out / f"{name}.png", columns=16))
+    click.echo("wrote " + "\n      ".join(map(str, written)))
+
+
+def measured(judge: Judge, images: torch.Tensor) -> dict[str, float]:
+    """FD and KID of generated images against the test split, by name."""
+    found = {**judge(images), **judge.full(images)}
+    return {title: found[title] for title in (f"{judge.metric} test", judge.metric.replace("FD", "KID", 1) + " test")}
+
+
+if __name__ == "__main__":
+    run_script(Progressive, steps=3000, out="progressive-out", go=beside_the_original)
