@@ -132,12 +132,13 @@ def _blurred(split: ImageSet, side: int) -> ImageSet:
 
 def beside_the_original(asked: Asked) -> None:
     """Train the loss and the original one through all phases; write grids and numbers at the end of each."""
+    asked.prepare()
     runner: Progressive = asked.runner
     text, condition = ORIGINAL[runner.chosen.architecture]
     original = load_argument(text)
     members = [Member(original.name, original.source, (asked.seed,), condition, keep=asked.out)]
     if original.name != asked.loss.name:
-        members.append(Member(asked.loss.name, asked.loss.source, (asked.seed,), keep=asked.out))
+        members.append(asked.member)
     rows: list[tuple[str, ...]] = []
     drawn: dict[str, list[NDArray[np.uint8]]] = {member.name: [] for member in members}
     for phase, side, step in runner.ends(asked.steps):

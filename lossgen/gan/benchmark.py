@@ -23,8 +23,8 @@ from lossgen.gan.setting import Setting
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 
 
-class GANOptions(BaseModel):
-    """Optimisers, regularisers and judging. On the command line each is a flag: lr_generator is --lr-generator."""
+class TrainingOptions(BaseModel):
+    """Optimisers and regularisers. On the command line each is a flag: lr_generator is --lr-generator."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -45,6 +45,11 @@ class GANOptions(BaseModel):
         f"all of them below {FEW_IMAGES} training images",
     )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the networks' arithmetic")
+
+
+class GANOptions(TrainingOptions):
+    """These, and judging by samples."""
+
     extractor: Literal["auto", "classifier", "inception", "random"] = Field(
         "auto", description="whose features are compared; auto is a classifier where there are labels, else random"
     )
@@ -52,7 +57,7 @@ class GANOptions(BaseModel):
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
 
 
-Chosen = TypeVar("Chosen", bound=GANOptions)
+Chosen = TypeVar("Chosen", bound=TrainingOptions)
 
 
 def checked(model: type[Chosen], values: Mapping[str, Any]) -> Chosen:
@@ -67,18 +72,17 @@ def checked(model: type[Chosen], values: Mapping[str, Any]) -> Chosen:
         raise InputError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
 
-class ImageGAN:
-    """A runner of image GANs, but for `options`, `sizes` and `architecture`.
+class GANRunner:
+    """A runner of GANs, but for how they are judged: `options`, `sizes`, `architecture` and `prepare` are to be said.
 
-    Fitness: the Fréchet distance of the averaged generator, median of the last three checkpoints. What is kept is
-    measured besides, once, against the test split: FD∞, KID, precision, recall, density, coverage.
+    Attributes:
+        chosen: the options.
+        policy: of the augmentation, once there are data.
     """
 
-    options: ClassVar[type[GANOptions]] = GANOptions
-    objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
+    options: ClassVar[type[TrainingOptions]] = TrainingOptions
     scale_free = True  # Adam, and nothing beside the adversarial loss of those that are searched
     together = False  # on a GPU
-    positive = True  # a Fréchet distance
     sizes: ClassVar[Sequence[int]] = ()
     """Sides of images that the networks make, in pixels."""
     largest_unasked: ClassVar[int] = 32
@@ -86,6 +90,7 @@ class ImageGAN:
     nearest: ClassVar[bool] = False
     """Whether images may be enlarged to the size that is nearest to theirs."""
 
+    chosen: TrainingOptions
     data: Dataset
     task: Task
 
@@ -98,8 +103,16 @@ class ImageGAN:
         """The networks under these options, once there are data."""
         raise NotImplementedError
 
+    def prepare(self, data: DataSpec, device: str) -> Preparation:
+        """Load the data and make the `task`."""
+        raise NotImplementedError
+
     def growth(self, chosen: Any) -> Growth | None:
         """The schedule of networks that grow."""
+        return None
+
+    def terms(self, chosen: Any) -> tuple[tuple[str, float], ...] | None:
+        """Weights of what stands beside the loss of the generator."""
         return None
 
     def labels(self) -> torch.Tensor | None:
@@ -110,37 +123,25 @@ class ImageGAN:
         """What is to be said of the networks, in the caption of tables."""
         return ""
 
-    def prepare(self, data: DataSpec, device: str) -> Preparation:
-        """Load the images, and train or load the extractor that judges."""
+    def load(self, data: DataSpec, device: str) -> None:
+        """Load the images."""
         check_device(device)
         self.together = not device.startswith("cpu")
         sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= self.largest_unasked]
         self.data = load(data, sizes, self.nearest)
-        chosen, count = self.chosen, len(self.data.train)
-        if count < chosen.batch_size:
-            few = f"the {count} training images of {self.data.name} do not fill a batch"
-            raise InputError(f"--batch-size {chosen.batch_size}: {few}; give at most {count}, or more images")
-        labels = self.labels()
-        kind = None if chosen.extractor == "auto" else chosen.extractor
-        self.extractor = load_extractor(self.data, kind, chosen.weights or None, data.download)
-        judge = Judge(self.data, self.extractor, chosen.n_samples, device)
-        self.objectives = {judge.metric: "min"}
 
-        described = {
+    def check_batch(self, count: int, what: str = "training images") -> None:
+        """Raise InputError where so many images do not fill a batch."""
+        if count < self.chosen.batch_size:
+            few = f"the {count} {what} of {self.data.name} do not fill a batch"
+            raise InputError(f"--batch-size {self.chosen.batch_size}: {few}; give at most {count}, or more images")
+
+    def data_described(self) -> dict[str, Any]:
+        """What the data are, as plain values for the protocol and the model file."""
+        return {
             "name": self.data.name, "digest": self.data.digest, "size": self.data.size,
             "channels": self.data.channels, "classes": list(self.data.classes),
         }  # fmt: skip
-        if labels is not None:
-            described["class_counts"] = [int(count) for count in labels.sum(0)]
-            labels = labels.to(device)
-        images = torch.from_numpy(self.data.train.images).to(device)
-        self.task = Task(images, judge, judge.n_samples, described, labels, judge.full)
-        self.policy = self._policy()
-        protocol = {
-            "data": described, **judge.protocol(), "setting": self._described(),
-            "options": chosen.model_dump(mode="json"),
-        }  # fmt: skip
-        return Preparation(protocol, [*self.data.notes, *self._notes(), judge.description()])
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""
@@ -154,29 +155,29 @@ class ImageGAN:
             self.architecture(chosen), chosen.batch_size, chosen.lr_generator, chosen.lr_discriminator,
             (chosen.beta1, chosen.beta2), chosen.ema_decay, chosen.recommended,
             tuple(self.strengths(chosen).items()), chosen.n_critic, self.policy, chosen.precision,
-            self.growth(chosen),
+            self.growth(chosen), self.terms(chosen),
         )  # fmt: skip
 
     @staticmethod
-    def strengths(chosen: GANOptions) -> dict[str, float]:
+    def strengths(chosen: TrainingOptions) -> dict[str, float]:
         """Regularisers that are applied whatever the loss, by name."""
         asked = {name: float(getattr(chosen, name)) for name in REGULARISERS}
         return {name: strength for name, strength in asked.items() if strength}
 
-    def _policy(self) -> tuple[str, ...]:
-        if self.chosen.augment == "auto":
-            return default_policy(len(self.data.train))
-        return parse_policy(self.chosen.augment)
+    def policy_for(self, count: int) -> tuple[str, ...]:
+        """The augmentation with so many training images."""
+        return default_policy(count) if self.chosen.augment == "auto" else parse_policy(self.chosen.augment)
 
-    def _notes(self) -> list[str]:
+    def augmentation_notes(self, count: int) -> list[str]:
+        """What the user should know of it."""
         if not self.policy or self.chosen.augment != "auto":
             return []
         return [
-            f"{len(self.data.train)} training images: what the discriminator sees of them is changed at random "
+            f"{count} training images: what the discriminator sees of them is changed at random "
             f"({', '.join(self.policy)}; --augment none trains without)."
         ]
 
-    def _described(self) -> str:
+    def setting_described(self) -> str:
         """The setting in a line, for the caption of tables."""
         chosen = self.chosen
         regularisers = [f"{name}({strength:g})" for name, strength in self.strengths(chosen).items()]
@@ -189,4 +190,43 @@ class ImageGAN:
             + f", {chosen.n_critic} discriminator updates each" * (chosen.n_critic > 1)
             + f"; augmentation: {', '.join(self.policy) or 'none'}"
             + f"; regularisers: {', '.join(regularisers) or 'none'}"
+        )
+
+
+class ImageGAN(GANRunner):
+    """A runner of image GANs.
+
+    Fitness: the Fréchet distance of the averaged generator, median of the last three checkpoints. What is kept is
+    measured besides, once, against the test split: FD∞, KID, precision, recall, density, coverage.
+    """
+
+    options: ClassVar[type[GANOptions]] = GANOptions
+    objectives: Mapping[str, Direction] = {"FD[classifier]": "min"}  # FD[random] once `prepare` finds no labels
+    positive = True  # a Fréchet distance
+    chosen: GANOptions
+
+    def prepare(self, data: DataSpec, device: str) -> Preparation:
+        """Load the images, and train or load the extractor that judges."""
+        self.load(data, device)
+        chosen = self.chosen
+        self.check_batch(len(self.data.train))
+        labels = self.labels()
+        kind = None if chosen.extractor == "auto" else chosen.extractor
+        self.extractor = load_extractor(self.data, kind, chosen.weights or None, data.download)
+        judge = Judge(self.data, self.extractor, chosen.n_samples, device)
+        self.objectives = {judge.metric: "min"}
+
+        described = self.data_described()
+        if labels is not None:
+            described["class_counts"] = [int(count) for count in labels.sum(0)]
+            labels = labels.to(device)
+        images = torch.from_numpy(self.data.train.images).to(device)
+        self.task = Task(images, judge, judge.n_samples, described, labels, judge.full)
+        self.policy = self.policy_for(len(self.data.train))
+        protocol = {
+            "data": described, **judge.protocol(), "setting": self.setting_described(),
+            "options": chosen.model_dump(mode="json"),
+        }  # fmt: skip
+        return Preparation(
+            protocol, [*self.data.notes, *self.augmentation_notes(len(self.data.train)), judge.description()]
         )

@@ -4,13 +4,14 @@ On a CPU members are trained one after another; on a GPU, which one small networ
 advance together. What happens to one never touches another.
 """
 
+import copy
 import hashlib
 import json
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ STATE = "lossgen training state"
 SAMPLES = 64  # images kept of each generator
 
 
+Networks: TypeAlias = Callable[[nn.Module, nn.Module, Sequence[int]], Mapping[str, float]]
+
+
 @dataclass(frozen=True)
 class Task:
     """What all members are trained on and judged by.
@@ -43,6 +47,11 @@ class Task:
         data: what the images are ("digest" among it), plain values for the model file.
         labels: one-hot labels of the images, float (N, classes), for conditional networks.
         full: more metrics of the same images, of members that are kept, at their last step.
+        networks: metrics of the averaged generator and the discriminator of a seed, "diversity" among them, in place
+            of the judge's; for what is more than a generator of images, whose samples may be as alike as they want.
+        last: more of these, of every member, at its last step only.
+        inputs: what the generator of kept samples is given, in place of noise.
+        training: the loop.
     """
 
     images: Tensor
@@ -51,6 +60,10 @@ class Task:
     data: Mapping[str, Any]
     labels: Tensor | None = None
     full: Callable[[Tensor], Mapping[str, float]] | None = None
+    networks: Networks | None = None
+    last: Networks | None = None
+    inputs: Tensor | None = None
+    training: type[Training] = Training
 
 
 def train(
@@ -135,7 +148,7 @@ def _train_together(runs: Sequence["_Run"], task: Task, budget: Budget) -> None:
         run.start()
     criteria, seeds = [run.criterion for run in runs], [run.member.seed for run in runs]
     settings, sources = [run.setting for run in runs], [run.member.source for run in runs]
-    training = Training(
+    training = task.training(
         criteria, seeds, settings, task.images, task.labels, diversity=runs[0].diversity_of_data, kinds=sources
     )
     for row, run in enumerate(runs):
@@ -215,24 +228,36 @@ class _Run:
 
     def judge(self, training: Training, row: int) -> None:
         """Measure the averaged generator at this step."""
-        if training.step not in self.curve:
+        if training.step in self.curve:
+            return
+        if self.task.networks is not None:
+            found = dict(self.task.networks(*self._networks(training, row), self.member.seed))
+        else:
             images = self._drawn(training, row)
-            watched = {
-                "diversity": diversity(images) / self.diversity_of_data, "separation": training.watch.separation[row]
-            }  # fmt: skip
-            self.curve[training.step] = {**self.task.judge(images), **watched}
+            found = {**self.task.judge(images), "diversity": diversity(images) / self.diversity_of_data}
+        self.curve[training.step] = {**found, "separation": training.watch.separation[row]}
+
+    def _networks(self, training: Training, row: int) -> tuple[nn.Module, nn.Module]:
+        """The averaged generator and the discriminator, in evaluation mode and without gradients."""
+        found = copy.deepcopy(training.generator.averaged(row)), copy.deepcopy(training.discriminator.net(row))
+        return found[0].eval().requires_grad_(False), found[1].eval().requires_grad_(False)
 
     def outcome(self, training: Training, row: int) -> Outcome:
         """What has become of a member that has come to the end."""
         steps = training.step
         files = self._keep(training, row, self.member.keep) if self.member.keep is not None else {}
-        spread = self.curve[steps]["diversity"]
-        if spread < COLLAPSED:
+        spread, samples = self.curve[steps]["diversity"], self.task.networks is None and self.task.last is None
+        if spread < COLLAPSED and samples:
             since = training.watch.thin_since[row] or steps
             reason = f"samples have {spread:.1%} of the data's diversity at step {steps}"
             reason += f", and those of training since step {since}" * (since < steps)
             return Outcome("collapsed", reason=reason, step=since, files=files, curve=self.points())
         metrics = median(self.curve, steps)
+        if self.task.last is not None and not self.member.state_only:
+            try:
+                metrics |= self.task.last(*self._networks(training, row), self.member.seed)
+            except TrainingError as error:
+                return Outcome(error.status, reason=error.reason, step=steps, files=files, curve=self.points())
         if files and not self.member.state_only and self.task.full is not None:
             metrics |= self.task.full(self._drawn(training, row))
         return Outcome("ok", metrics, step=steps, files=files, curve=self.points())
@@ -244,6 +269,8 @@ class _Run:
     def _inputs(self, count: int) -> list[Tensor]:
         """The seed's fixed noise, and labels for a conditional generator."""
         device, shape = self.task.images.device, self.setting.architecture
+        if self.task.inputs is not None:
+            return [self.task.inputs[:count]]
         inputs = [fixed_noise(self.member.seed, count, shape.noise)]
         if shape.classes:
             inputs.append(fixed_labels(self.member.seed, count, self.task.data["class_counts"]))

@@ -137,6 +137,8 @@ def sample(
         raise InputError(f"the number of images must be at least 1, not {n}")
     check_device(device)
     generator, architecture, content = load_model(model_path)
+    if not architecture.noise:
+        raise InputError(f"{model_path}: its generator makes images anew and draws none; give another model")
     entropy = content["seed"] if seed is None else seed
     inputs = [fixed_noise(entropy, n, architecture.noise)]
     if architecture.classes:

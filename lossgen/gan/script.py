@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossgen.codegen.load import NamedSource, load_argument
 from lossgen.errors import InputError
-from lossgen.gan.benchmark import ImageGAN, checked
+from lossgen.gan.benchmark import GANRunner, checked
 from lossgen.gan.contact_sheet import grid
 from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
 
@@ -23,21 +23,43 @@ ENLARGED = 560
 
 @dataclass(frozen=True)
 class Asked:
-    """What a script was asked for, once data and judge are there.
+    """What a script was asked for.
 
     Attributes:
-        runner: prepared.
+        runner: with its options, not prepared.
         out: a folder that is there.
+        others: by name, what the script's own options say.
     """
 
     runner: Any
-    preparation: Preparation
     loss: NamedSource
-    data: str
+    data: DataSpec
     seed: int
     steps: int
     device: str
     out: Path
+    others: Mapping[str, Any]
+
+    def prepare(self) -> Preparation:
+        """Prepare the runner, and say what the user should know."""
+        preparation: Preparation = self.runner.prepare(self.data, self.device)
+        for note in preparation.notes:
+            click.echo(note)
+        return preparation
+
+    def train(self, member: Member) -> Outcome:
+        """Train a member to the end, with a bar."""
+        with click.progressbar(length=self.steps, label=f"{member.name} on {self.data.name}") as bar:
+            budget = Budget(self.steps, on_step=lambda _, step: bar.update(step - bar.pos), on_note=click.echo)
+            (outcome,) = self.runner.train([member], budget)
+            bar.update(self.steps - bar.pos)
+        found: Outcome = outcome
+        return found
+
+    @property
+    def member(self) -> Member:
+        """The loss at the seed, its files kept."""
+        return Member(self.loss.name, self.loss.source, (self.seed,), keep=self.out)
 
 
 def write_picture(images: NDArray[np.uint8], path: Path, columns: int = 8) -> Path:
@@ -51,25 +73,22 @@ def write_picture(images: NDArray[np.uint8], path: Path, columns: int = 8) -> Pa
     return path
 
 
-def report_of(asked: Asked, outcome: Outcome) -> dict[str, Any]:
+def report_of(asked: Asked, outcome: Outcome, preparation: Preparation) -> dict[str, Any]:
     """What metrics.json holds."""
     return {
         "schema": 1, "loss": asked.loss.name, "status": outcome.status, "reason": outcome.reason,
         "step": outcome.step, "seed": asked.seed, "metrics": dict(outcome.metrics),
         "curve": [list(point) for point in outcome.curve], "seconds": round(outcome.seconds, 2),
-        "protocol": asked.preparation.protocol,
+        "protocol": preparation.protocol,
     }  # fmt: skip
 
 
 def train_one(asked: Asked) -> None:
     """Train one loss to the end, and write its numbers and a picture."""
-    with click.progressbar(length=asked.steps, label=f"{asked.loss.name} on {asked.data}") as bar:
-        budget = Budget(asked.steps, on_step=lambda _, step: bar.update(step - bar.pos), on_note=click.echo)
-        member = Member(asked.loss.name, asked.loss.source, (asked.seed,), keep=asked.out)
-        (outcome,) = asked.runner.train([member], budget)
-        bar.update(asked.steps - bar.pos)
+    preparation = asked.prepare()
+    outcome = asked.train(asked.member)
     numbers = asked.out / "metrics.json"
-    numbers.write_text(json.dumps(report_of(asked, outcome), indent=2) + "\n", encoding="utf-8")
+    numbers.write_text(json.dumps(report_of(asked, outcome, preparation), indent=2) + "\n", encoding="utf-8")
     written = [numbers, *outcome.files.values()]
     if "samples" in outcome.files:
         written.insert(0, write_picture(np.load(outcome.files["samples"])["images"], asked.out / "samples.png"))
@@ -79,32 +98,32 @@ def train_one(asked: Asked) -> None:
 
 
 def run_script(
-    cls: type[ImageGAN],
+    cls: type[GANRunner],
     steps: int,
     out: str,
     go: Callable[[Asked], None] = train_one,
+    more: Sequence[Callable[[Any], Any]] = (),
 ) -> None:
     """Run a runner's file from the command line; what is wrong ends in one line, with exit code 2.
 
     Args:
         steps, out: defaults.
-        go: what is done with it.
+        go: what is done.
+        more: `click.option`s of the script's own.
     """
 
     def command(
         loss: str, data: str, data_dir: str | None, image_size: int | None, download: bool, seed: int, steps: int,
-        device: str, out: Path, **options: Any,
+        device: str, out: Path, **others: Any,
     ) -> None:  # fmt: skip
         source = load_argument(loss)
-        runner = cls(checked(cls.options, options))
+        runner = cls(checked(cls.options, {name: others.pop(name) for name in cls.options.model_fields}))
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
-        preparation = runner.prepare(DataSpec(data, root=data_dir, image_size=image_size, download=download), device)
-        for note in preparation.notes:
-            click.echo(note)
-        go(Asked(runner, preparation, source, data, seed, steps, device, out))
+        spec = DataSpec(data, root=data_dir, image_size=image_size, download=download)
+        go(Asked(runner, source, spec, seed, steps, device, out, others))
 
     given = [
         click.option("--loss", required=True, help="file (.loss or .py), zoo name, or expression"),
@@ -116,6 +135,7 @@ def run_script(
         click.option("--steps", default=steps, type=click.IntRange(min=1), help="generator updates"),
         click.option("--device", default="cpu"),
         click.option("--out", default=out, type=click.Path(path_type=Path), help="folder to write to"),
+        *more,
     ]
     for name, field in cls.options.model_fields.items():
         flag = name.replace("_", "-")

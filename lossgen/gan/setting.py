@@ -25,6 +25,7 @@ class Setting:
         n_critic: discriminator updates a generator update.
         augmentation: differentiable augmentations of all that the discriminator sees, see `augment`.
         growth: schedule of progressive networks; None for those that do not grow.
+        terms: weights by name of what is added to the generator's loss, for trainings that add something.
         precision: of the networks; losses, penalties and weights are float32 always.
     """
 
@@ -40,6 +41,7 @@ class Setting:
     augmentation: tuple[str, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     growth: Growth | None = None
+    terms: tuple[tuple[str, float], ...] | None = None
 
     def strengths(self, criterion: nn.Module) -> dict[str, float]:
         """Regularisers under this setting, by name.
@@ -54,5 +56,13 @@ class Setting:
         """What members must have in common to train side by side."""
         needs_real = bool(getattr(criterion, "needs_real", False))  # then the discriminator runs once more
         names = tuple(sorted(self.strengths(criterion)))
-        shape = self.architecture, self.batch_size, self.n_critic, self.augmentation, self.precision, self.growth
+        shape = (
+            self.architecture,
+            self.batch_size,
+            self.n_critic,
+            self.augmentation,
+            self.precision,
+            self.growth,
+            self.terms,
+        )
         return *shape, needs_real, names

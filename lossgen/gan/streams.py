@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     PENALTY = 5
     AUGMENTATION = 6
     LABELS = 7
+    ENCODER = 8
+    ENCODER_BATCHES = 9
 
 
 def stream(seed: int | Sequence[int], purpose: int, device: str = "cpu") -> torch.Generator:

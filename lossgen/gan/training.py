@@ -147,6 +147,17 @@ class Training:
         if before is not None and self._grown is not None and before.doublings < self._grown.doublings:
             for player in (self.generator, self.discriminator):
                 player.forget()  # a new side begins with Adam anew (Karras et al. 2018, appendix A)
+        self.losses = torch.stack(self._play(), 1)
+        self._losses.append(self.losses)
+        # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
+        # than 1 / (1 - ema_decay).
+        self.generator.average(self._ema.clamp(max=(1 + self.step) / (10 + self.step)))
+        if self._raised:
+            self._leave(self._raised)
+            self._raised = {}
+
+    def _play(self) -> tuple[Tensor, Tensor]:
+        """One update of both players; the losses of discriminators and generators, (members,) each."""
         for more in range(self.setting.n_critic, 0, -1):
             real, labels = self.draws.next()
             if self._grown is not None:
@@ -159,15 +170,7 @@ class Training:
                 fake = self._run(self.generator, noise, labels)
             seen = self.draws.augmented(real)
             of_discriminator = self._discriminate(seen, fake.detach(), labels)
-        of_generator = self._generate(seen, fake, labels)
-        self.losses = torch.stack([of_discriminator, of_generator], 1)
-        self._losses.append(self.losses)
-        # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
-        # than 1 / (1 - ema_decay).
-        self.generator.average(self._ema.clamp(max=(1 + self.step) / (10 + self.step)))
-        if self._raised:
-            self._leave(self._raised)
-            self._raised = {}
+        return of_discriminator, self._generate(seen, fake, labels)
 
     def _discriminate(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         """One step of the discriminators; their losses, (members,), detached."""
@@ -191,8 +194,12 @@ class Training:
         self._last = real_score.detach(), fake_score.detach(), fake
         return values
 
-    def _generate(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
-        """One step of the generators; their losses, (members,), detached."""
+    def _generate(self, real: Tensor, fake: Tensor, labels: Tensor | None, beside: Tensor | None = None) -> Tensor:
+        """One step of the generators; their losses, (members,), detached.
+
+        Args:
+            beside: what is added to the losses, (members,), of the generators' weights.
+        """
         real_score = None
         if self._criteria.needs_real:
             with torch.no_grad():
@@ -200,8 +207,11 @@ class Training:
         fake_score = self._run(self.discriminator, self.draws.augmented(fake), labels)
         slopes = self._criteria.generator(fake_score, real_score)
         self._note("generator_loss", slopes.errors)
-        self.generator.descend([fake_score], list(slopes.gradients))
-        return slopes.values
+        if beside is None:
+            self.generator.descend([fake_score], list(slopes.gradients))
+            return slopes.values
+        self.generator.descend([fake_score, beside.sum()], [*slopes.gradients, None])
+        return slopes.values + beside.detach()
 
     def _run(self, player: Player, inputs: Tensor, labels: Tensor | None) -> Tensor:
         """A player's outputs, float32, whatever the networks compute in."""

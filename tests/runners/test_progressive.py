@@ -55,7 +55,9 @@ def test_trains_the_zoo_in_place_of_its_own_loss(found: RunnerFile, architecture
 
 def test_what_is_not_complete_is_said(found: RunnerFile) -> None:
     runner, said = made(found), list[str]()
-    assert "progressive networks of width 4, fading in over 320 images and standing for 320" in runner._described()
+    assert (
+        "progressive networks of width 4, fading in over 320 images and standing for 320" in runner.setting_described()
+    )
     for steps in (10, 15, 20, 21):
         runner.train([member("bce")], Budget(steps, on_note=said.append))
     assert said == [
@@ -63,7 +65,7 @@ def test_what_is_not_complete_is_said(found: RunnerFile) -> None:
         "15 steps end at 8 of 8 pixels, faded in to 40%; 21 steps complete the networks",
         "20 steps end at 8 of 8 pixels, faded in to 90%; 21 steps complete the networks",
     ]
-    assert "style networks of width 4;" in made(found, architecture="style")._described()
+    assert "style networks of width 4;" in made(found, architecture="style").setting_described()
 
 
 def test_the_phases_on_the_way(found: RunnerFile) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from lossgen.errors import InputError
-from lossgen.gan.nets import autoencoder, dcgan, progressive, spectral, style
+from lossgen.gan.nets import autoencoder, dcgan, ganomaly, progressive, spectral, style
 
 __all__ = ["ARCHITECTURES", "Architecture", "initialise"]
 
@@ -21,6 +21,7 @@ __all__ = ["ARCHITECTURES", "Architecture", "initialise"]
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "dcgan": (dcgan.Generator, dcgan.Discriminator),
     "dcgan-autoencoder": (autoencoder.Generator, dcgan.Discriminator),
+    "ganomaly": (ganomaly.Generator, dcgan.Discriminator),
     "progressive": (progressive.Generator, progressive.Discriminator),
     "style": (style.Generator, style.Discriminator),
 }
@@ -81,7 +82,12 @@ class Architecture:
 
     @property
     def noise(self) -> int:
-        """Dimension of the generator's input, normal numbers: `latent`, or more where layers take their own."""
+        """Dimension of the generator's input, normal numbers: `latent`, or more where layers take their own.
+
+        0 where it takes images.
+        """
+        if self.name == "ganomaly":
+            return 0
         if self.name == "style":
             return style.noise_dimension(self.size, self.latent)
         return self.latent
