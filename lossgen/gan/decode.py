@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.gan import dicom
 from lossgen.gan.images import Pixels, grey_if_equal, on_black, to_uint8
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp", ".jp2"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
+    | dicom.SUFFIXES
 )
 """Endings, in lower case, of the files that count as images."""
 
@@ -36,7 +38,7 @@ class Header:
     Attributes:
         height: of the upright image, in pixels.
         width: of the upright image, in pixels.
-        depth: bits a channel in words: "1-bit", "8-bit", "16-bit", "32-bit" or "float".
+        depth: bits a channel in words: "1-bit", "8-bit", "16-bit", "32-bit" or "float"; of DICOM any number.
         frames: pages of a TIFF, pictures of an animation; the first is the one that is used.
         transparent: whether there is transparency, which is laid on black.
     """
@@ -54,6 +56,9 @@ def read_header(path: Path) -> Header:
     Raises:
         InputError: the file cannot be read as an image, or is too large to be one in good faith.
     """
+    if path.suffix.lower() in dicom.SUFFIXES:
+        height, width, bits, frames = dicom.size_of(path)
+        return Header(height, width, f"{bits}-bit", frames, False)
     with _opened(path) as image:
         width, height = image.size
         # Pillow decodes a whole PNG in search of EXIF data; those that stand before the pixels are known already.
@@ -77,6 +82,8 @@ def decode(path: Path, at_least: int | None = None) -> Pixels:
     """
     from PIL import ImageOps
 
+    if path.suffix.lower() in dicom.SUFFIXES:
+        return dicom.decode(path)
     with _opened(path) as image:
         if at_least is not None:
             image.draft(None, (at_least, at_least))

@@ -84,8 +84,8 @@ def test_what_is_no_image_is_counted(tmp_path: Path) -> None:
 
 def test_refused(tmp_path: Path) -> None:
     _refused(tmp_path, "is empty; put images")
-    (tmp_path / "scan.dcm").write_bytes(b"x")
-    _refused(tmp_path, "holds no image .found 1 .dcm.; convert")
+    (tmp_path / "scan.nii").write_bytes(b"x")
+    _refused(tmp_path, "holds no image .found 1 .nii.; convert")
     _fill(tmp_path / "a")
     (tmp_path / "b").mkdir()
     _refused(tmp_path, r"the class folder .*/b holds no image; fill or remove it")
