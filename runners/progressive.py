@@ -164,6 +164,8 @@ def beside_the_original(asked: Asked) -> None:
     for name, grids in drawn.items():
         if grids:
             written.append(write_picture(np.concatenate(grids), asked.out / f"{name}.png", columns=16))
+    phases = ", ".join(phase for phase, _, _ in runner.ends(asked.steps))
+    click.echo(f"a row of a picture has what a phase ends with, from the top: {phases}")
     click.echo("wrote " + "\n      ".join(map(str, written)))
 
 

@@ -17,7 +17,7 @@ from lossgen.gan.benchmark import GANRunner, checked
 from lossgen.gan.contact_sheet import grid
 from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
 
-ENLARGED = 560
+ENLARGED = 900
 """Pixels that a picture of samples is wide, about."""
 
 

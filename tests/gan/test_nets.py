@@ -90,7 +90,7 @@ def test_layers_of_the_autoencoder_are_the_published_ones() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if Architecture(name, 8, 1, 4, 10).noise])
 @pytest.mark.parametrize("size", [8, 16, 32])
 def test_the_latent_vector_arrives_at_the_image(name: str, size: int) -> None:
     """Small initial weights in many layers must not leave a generator that draws one image, whatever the noise."""
@@ -174,11 +174,12 @@ def test_labels_that_do_not_fit(name: str) -> None:
 def test_what_some_networks_do_not_take(name: str, asked: dict[str, int | str]) -> None:
     with pytest.raises(InputError, match="take no normalisation, labels or spectral norm"):
         Architecture(name, 8, 1, 4, 10, **asked).discriminator()  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="4, 8, 16, 32, 64 pixels, not of 28"):
-        Architecture(name, 28, 1, 4, 10).generator()
 
 
 def test_unknown_size_and_normalisation() -> None:
+    for name in ("progressive", "style"):
+        with pytest.raises(InputError, match="4, 8, 16, 32, 64 pixels, not of 28"):
+            Architecture(name, 28, 1, 4, 10).generator()
     with pytest.raises(InputError, match="8, 16, 28, 32, 48, 64 pixels, not of 17"):
         Architecture("dcgan", 17, 1, 4, 10).generator()
     with pytest.raises(InputError, match="none, batch, group"):

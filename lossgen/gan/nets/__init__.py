@@ -26,7 +26,7 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "style": (style.Generator, style.Discriminator),
 }
 
-PLAIN = ("progressive", "style")
+PLAIN = ("ganomaly", "progressive", "style")
 """Those whose normalisation is fixed, and which take no labels."""
 
 
