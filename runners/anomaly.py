@@ -30,7 +30,7 @@ from lossgen.errors import InputError
 from lossgen.gan import fanogan, ganomaly
 from lossgen.gan.benchmark import GANRunner, TrainingOptions, checked
 from lossgen.gan.data import ImageSet
-from lossgen.gan.detection import USUAL, Detection, averaged, detection, of_kind, rates, roles
+from lossgen.gan.detection import Detection, averaged, detection, of_kind, rates, roles
 from lossgen.gan.members import Task, train
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
@@ -133,9 +133,10 @@ class Anomaly(GANRunner):
 
     def described(self) -> str:
         chosen = self.chosen
+        told = self.roles.title
         if chosen.model == "fanogan":
-            return f"f-AnoGAN of width {chosen.width}, encoder of {chosen.encoder_steps} steps at {chosen.lr_encoder:g}"
-        return f"GANomaly of width {chosen.width}, weights {chosen.contextual_weight:g} and {chosen.encoder_weight:g}"
+            return f"{told}; f-AnoGAN of width {chosen.width}, encoder of {chosen.encoder_steps} steps at {chosen.lr_encoder:g}"
+        return f"{told}; GANomaly of width {chosen.width}, weights {chosen.contextual_weight:g} and {chosen.encoder_weight:g}"
 
     def _by_encoder(self, generator: nn.Module, discriminator: nn.Module, seed: Sequence[int]) -> dict[str, float]:
         chosen = self.chosen
@@ -209,12 +210,7 @@ def _turns(asked: Asked) -> Iterator[tuple[str, Anomaly, Preparation]]:
     runner, in_turn = asked.runner, asked.others["in_turn"]
     if in_turn is None:
         preparation = runner.prepare(asked.data, asked.device)
-        chosen = runner.chosen
-        normal = chosen.normal_class or (USUAL if not chosen.anomalous_class else "")
-        named = [f"{normal} normal"] * bool(normal) + [f"{chosen.anomalous_class} anomalous"] * bool(
-            chosen.anomalous_class
-        )
-        yield ", ".join(named), runner, preparation
+        yield runner.roles.title, runner, preparation
         return
     if runner.chosen.normal_class or runner.chosen.anomalous_class:
         raise InputError("--in-turn takes every class: leave out --normal-class and --anomalous-class")
@@ -222,7 +218,8 @@ def _turns(asked: Asked) -> Iterator[tuple[str, Anomaly, Preparation]]:
     for name in runner.data.classes:
         one = Anomaly(checked(Options, runner.chosen.model_dump() | {f"{in_turn}_class": name}))
         one.data, one.together = runner.data, runner.together
-        yield f"{name} {in_turn}", one, one.prepare_roles(asked.device)
+        preparation = one.prepare_roles(asked.device)
+        yield one.roles.title, one, preparation
 
 
 def _said(found: Detection) -> str:

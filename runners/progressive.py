@@ -23,7 +23,7 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
@@ -66,6 +66,10 @@ class Progressive(ImageGAN):
     sizes: ClassVar[tuple[int, ...]] = SIZES[1:]
     nearest = True  # 28 pixels are trained at 32, not at 16
 
+    def __init__(self, options: BaseModel) -> None:
+        super().__init__(options)
+        self.told: set[int] = set()  # steps of which it was said that they are too few
+
     def architecture(self, chosen: Options) -> Architecture:
         return Architecture(chosen.architecture, self.data.size, self.data.channels, chosen.width, chosen.latent)
 
@@ -89,7 +93,9 @@ class Progressive(ImageGAN):
 
     def train(self, members: Any, budget: Budget) -> list[Outcome]:
         growth = self.growth(self.chosen)
-        if growth is not None and (budget.steps - 1) * self._shown < growth.complete:
+        incomplete = growth is not None and (budget.steps - 1) * self._shown < growth.complete
+        if growth is not None and incomplete and budget.steps not in self.told:
+            self.told.add(budget.steps)
             grown = growth.at((budget.steps - 1) * self._shown)
             budget.note(
                 f"{budget.steps} steps end at {grown.side} of {self.data.size} pixels"

@@ -25,12 +25,14 @@ class Roles:
     Attributes:
         normal, anomalous: labels.
         protocol: "A", "B", or "" where both are named.
+        title: "protocol B, 3 normal".
         description: in a sentence.
     """
 
     normal: tuple[int, ...]
     anomalous: tuple[int, ...]
     protocol: str
+    title: str
     description: str
 
 
@@ -59,8 +61,10 @@ def roles(data: Dataset, normal: str = "", anomalous: str = "") -> Roles:
     of_others = [i for i, name in enumerate(classes) if (name == anomalous if anomalous else name != normal)]
     protocol = "" if normal and anomalous else "B" if normal else "A"
     told = f"protocol {protocol}: " * bool(protocol)
+    named = [f"protocol {protocol}"] * bool(protocol) + [f"{normal} normal"] * bool(normal)
+    named += [f"{anomalous} anomalous"] * bool(anomalous)
     found = Roles(
-        tuple(of_normal), tuple(of_others), protocol,
+        tuple(of_normal), tuple(of_others), protocol, ", ".join(named),
         f"Anomaly detection, {told}normal is {_named(classes, of_normal)}, anomalous {_named(classes, of_others)}.",
     )  # fmt: skip
     if not of_kind(data.train, found.normal).any():

@@ -71,6 +71,10 @@ def test_both_protocols_and_a_pair(found: RunnerFile) -> None:
     assert (~one.held_out[""][1]).sum() == rest.held_out[""][1].sum()
     assert "protocol B: normal is 3, anomalous 0, 1, 2, 4, 5, 6, 7, 8, 9." in "\n".join(one.said.notes)
     assert one.said.protocol["data"]["roles"]["protocol"] == "B"
+    assert [runner.roles.title for runner in (one, rest, pair)] == [
+        "protocol B, 3 normal", "protocol A, 3 anomalous", "3 normal, 5 anomalous"
+    ]  # fmt: skip
+    assert ", protocol B, 3 normal; f-AnoGAN of width 4" in one.said.protocol["setting"]
 
 
 def test_what_is_wrong(found: RunnerFile) -> None:
@@ -98,10 +102,10 @@ def test_script_takes_each_class_in_turn(tmp_path: Path) -> None:
     ran = script(out, *data, "--in-turn", "normal")
     assert ran.returncode == 0, ran.stderr
     report = json.loads((out / "detection.json").read_text())
-    assert list(report["tests"]) == ["a normal", "b normal"]
+    assert list(report["tests"]) == ["protocol B, a normal", "protocol B, b normal"]
     mean = np.mean([test["auroc"] for test in report["tests"].values()])
     assert report["average"]["auroc"] == pytest.approx(mean) and "average over 2 classes: AUROC" in ran.stdout
-    for name in ("roc", "extremes-a-normal", "extremes-b-normal"):
+    for name in ("roc", "extremes-protocol-B--a-normal", "extremes-protocol-B--b-normal"):
         with Image.open(out / f"{name}.png") as picture:
             assert min(picture.size) > 40
     both = script(out, *data, "--in-turn", "normal", "--normal-class", "a")
