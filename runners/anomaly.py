@@ -133,10 +133,11 @@ class Anomaly(GANRunner):
 
     def described(self) -> str:
         chosen = self.chosen
-        told = self.roles.title
+        kind = f"GANomaly of width {chosen.width}, weights {chosen.contextual_weight:g} and {chosen.encoder_weight:g}"
         if chosen.model == "fanogan":
-            return f"{told}; f-AnoGAN of width {chosen.width}, encoder of {chosen.encoder_steps} steps at {chosen.lr_encoder:g}"
-        return f"{told}; GANomaly of width {chosen.width}, weights {chosen.contextual_weight:g} and {chosen.encoder_weight:g}"
+            encoder = f"encoder of {chosen.encoder_steps} steps at {chosen.lr_encoder:g}"
+            kind = f"f-AnoGAN of width {chosen.width}, {encoder}"
+        return f"{self.roles.title}; {kind}"
 
     def _by_encoder(self, generator: nn.Module, discriminator: nn.Module, seed: Sequence[int]) -> dict[str, float]:
         chosen = self.chosen
