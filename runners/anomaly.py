@@ -13,8 +13,9 @@ The script says how well the anomalous images are told, with intervals, and draw
 highest and lowest; `--in-turn normal` (or `anomalous`) takes each class in turn, and averages.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -36,12 +37,17 @@ from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
 from lossgen.gan.sampling import to_bytes, to_unit
 from lossgen.gan.script import Asked, run_script, write_picture
+from lossgen.gan.training import TrainingError
 from lossgen.gan.watch import diversity
 from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 
 SHOWN = 8
 """Images of each kind that are shown with their scores."""
+
+
+WHOLE = ("model", "normal_class", "anomalous_class", "width", "latent", "encoder_steps", "lr_encoder")
+"""Options that hold for all trainings, since they decide how these are tested."""
 
 
 class Options(TrainingOptions):
@@ -54,8 +60,12 @@ class Options(TrainingOptions):
     latent: int = Field(64, ge=1, le=4096, description="dimension of codes and of the generator's input")
     encoder_steps: int = Field(1000, ge=1, description="fanogan: updates of the encoder, after the GAN")
     lr_encoder: float = Field(1e-3, gt=0, le=1, description="fanogan: Adam's learning rate of the encoder")
-    contextual_weight: float = Field(50.0, ge=0, description="ganomaly: of the distance of images made anew")
-    encoder_weight: float = Field(1.0, ge=0, description="ganomaly: of the distance of their codes")
+    contextual_weight: float = Field(
+        ganomaly.WEIGHTS["contextual"], ge=0, description="ganomaly: of the distance of images made anew"
+    )
+    encoder_weight: float = Field(
+        ganomaly.WEIGHTS["encoder"], ge=0, description="ganomaly: of the distance of their codes"
+    )
 
 
 class Anomaly(GANRunner):
@@ -70,7 +80,8 @@ class Anomaly(GANRunner):
         super().__init__(options)
         # Beside GANomaly's other terms the scale of the adversarial loss matters.
         self.scale_free = self.scale_free and self.chosen.model == "fanogan"
-        self.tested: dict[tuple[int, ...], tuple[NDArray[np.float64], NDArray[np.uint8]]] = {}
+        self.tested: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None
+        self.keeps_tests = False  # whether the scores of the last training are to be had, with what was made anew
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images, and leave out of train all that is not normal."""
@@ -96,7 +107,10 @@ class Anomaly(GANRunner):
                 for split, (_, odd) in self.held_out.items()
             },
         }
-        described = self.data_described() | {"roles": asdict(self.roles), "counts": counts}
+        roles_of = asdict(self.roles)
+        # What is trained on and told apart belongs to what a kept state is the state of.
+        digest = hashlib.sha256(json.dumps([self.data.digest, roles_of], sort_keys=True).encode()).hexdigest()
+        described = self.data_described() | {"roles": roles_of, "counts": counts, "digest": digest}
         self.task = (
             Task(images, _nothing, 64, described, last=self._by_encoder)
             if chosen.model == "fanogan"
@@ -118,6 +132,8 @@ class Anomaly(GANRunner):
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""
+        for name in (name for member in members for name in member.condition if name in WHOLE):
+            raise InputError(f"option {name}: cannot differ from training to training; give it for all")
         settings = [self.setting(member.condition) for member in members]
         together = None if self.chosen.model == "fanogan" else False
         return train(members, settings, self.task, budget, together)
@@ -145,21 +161,24 @@ class Anomaly(GANRunner):
             generator, discriminator, self.task.images, (chosen.width, chosen.latent), seed, chosen.encoder_steps,
             chosen.batch_size, chosen.lr_encoder,
         )  # fmt: skip
-        return self._told(seed, lambda images: fanogan.scores(generator, discriminator, encoder, images))[0]
+        return self._told(lambda images: fanogan.scores(generator, discriminator, encoder, images))[0]
 
     def _by_codes(self, generator: nn.Module, discriminator: nn.Module, seed: Sequence[int]) -> dict[str, float]:
-        found, anew = self._told(seed, lambda images: ganomaly.scores(generator, images))
+        found, anew = self._told(lambda images: ganomaly.scores(generator, images))
         return found | {"diversity": diversity(to_bytes(anew)) / diversity(self.held_out[""][0])}
 
-    def _told(self, seed: Sequence[int], score: Any) -> tuple[dict[str, float], Tensor]:
+    def _told(self, score: Any) -> tuple[dict[str, float], Tensor]:
         """AUROC and AP on both held-out splits; what was made anew of the validation images."""
         found: dict[str, float] = {}
         made: dict[str, Tensor] = {}
         for split, (images, odd) in self.held_out.items():
             scores, made[split] = score(images)
-            values = scores.double().cpu().numpy()
+            values = scores.cpu().double().numpy()
+            if not np.isfinite(values).all():
+                raise TrainingError("diverged", f"{int((~np.isfinite(values)).sum())} scores are not finite", 0)
             found |= {f"{name}{split}": value for name, value in rates(values, odd).items()}
-        self.tested[tuple(seed)] = values, to_bytes(made[" test"]).cpu().numpy()
+        if self.keeps_tests:
+            self.tested = values, to_bytes(made[" test"]).cpu().numpy()
         return found, made[""]
 
 
@@ -180,47 +199,58 @@ def _images(split: ImageSet, labels: Sequence[int], device: str) -> Tensor:
 
 def detect(asked: Asked) -> None:
     """Train the loss, once or with each class in turn, and say how well anomalies are told on the test split."""
+    turns = _turns(asked)
     tests: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
-    report: dict[str, Any] = {"schema": 1, "loss": asked.loss.name, "seed": asked.seed, "steps": asked.steps}
-    written = []
-    for name, runner, preparation in _turns(asked):
-        click.echo("\n".join(preparation.notes if not tests else preparation.notes[-2:]))
+    report: dict[str, Any] = {
+        "schema": 1, "loss": asked.loss.name, "seed": asked.seed, "steps": asked.steps, "tests": {}, "failed": {},
+        "protocols": {runner.roles.title: preparation.protocol for runner, preparation in turns},
+    }  # fmt: skip
+    numbers, roc = asked.out / "detection.json", asked.out / "roc.png"
+    written = [numbers]
+    click.echo("\n".join(turns[0][1].notes))
+    for place, (runner, _) in enumerate(turns):
+        title = runner.roles.title
+        if place:
+            click.echo(runner.roles.description)
+        runner.keeps_tests = True
         outcome = replace(asked, runner=runner).train(asked.member)
-        if outcome.status != "ok":
-            raise InputError(f"{asked.loss.name}: {outcome.status} at step {outcome.step}: {outcome.reason}")
-        scores, anew = runner.tested[(asked.seed,)]
-        images, odd = runner.held_out[" test"]
-        tests[name] = scores, odd
-        report.setdefault("protocols", []).append(preparation.protocol)
-        report.setdefault("tests", {})[name] = asdict(detection(scores, odd))
-        click.echo(f"{name}: {_said(detection(scores, odd))}")
-        shown, caption = _extremes(images.cpu().numpy(), anew, scores, odd)
-        written.append(write_picture(shown, asked.out / f"extremes-{_file(name)}.png", columns=2 * SHOWN))
-        click.echo(caption)
+        if outcome.status != "ok" or runner.tested is None:
+            report["failed"][title] = f"{outcome.status} at step {outcome.step}: {outcome.reason}"
+            click.echo(f"{title}: {report['failed'][title]}")
+        else:
+            scores, anew = runner.tested
+            images, odd = runner.held_out[" test"]
+            tests[title] = scores, odd
+            found = detection(scores, odd)
+            report["tests"][title] = asdict(found) | {"metrics": dict(outcome.metrics)}
+            shown, caption = _extremes(images.cpu().numpy(), anew, scores, odd)
+            path = asked.out / (f"extremes-{place + 1}.png" if len(turns) > 1 else "extremes.png")
+            written.append(write_picture(shown, path, columns=len(shown) // 3))
+            click.echo(f"{title}: {_said(found)}\n{path.name}: {caption}")
+        if len(tests) > 1:
+            report["average"] = asdict(averaged(list(tests.values())))
+        numbers.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if len(tests) > 1:
-        mean = averaged(list(tests.values()))
-        report["average"] = asdict(mean)
-        click.echo(f"average over {len(tests)} classes: {_said(mean)}")
-    numbers = asked.out / "detection.json"
-    numbers.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    click.echo("wrote " + "\n      ".join(map(str, [numbers, draw_roc(tests, asked.out / "roc.png"), *written])))
+        click.echo(f"average over {len(tests)} classes: {_said(averaged(list(tests.values())))}")
+    if tests:
+        written.append(draw_roc(tests, roc))
+    click.echo("wrote " + "\n      ".join(map(str, written)))
 
 
-def _turns(asked: Asked) -> Iterator[tuple[str, Anomaly, Preparation]]:
-    """What is to be trained: a name of it, the runner, and what the user should know."""
+def _turns(asked: Asked) -> list[tuple[Anomaly, Preparation]]:
+    """What is to be trained, all of it checked before any is, and what the user should know."""
     runner, in_turn = asked.runner, asked.others["in_turn"]
     if in_turn is None:
-        preparation = runner.prepare(asked.data, asked.device)
-        yield runner.roles.title, runner, preparation
-        return
+        return [(runner, runner.prepare(asked.data, asked.device))]
     if runner.chosen.normal_class or runner.chosen.anomalous_class:
         raise InputError("--in-turn takes every class: leave out --normal-class and --anomalous-class")
     runner.load(asked.data, asked.device)
-    for name in runner.data.classes:
+    found = []
+    for name in runner.data.classes or ("",):
         one = Anomaly(checked(Options, runner.chosen.model_dump() | {f"{in_turn}_class": name}))
         one.data, one.together = runner.data, runner.together
-        preparation = one.prepare_roles(asked.device)
-        yield one.roles.title, one, preparation
+        found.append((one, one.prepare_roles(asked.device)))
+    return found
 
 
 def _said(found: Detection) -> str:
@@ -231,21 +261,17 @@ def _said(found: Detection) -> str:
     )
 
 
-def _file(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
-
-
 def _extremes(
     images: NDArray[np.uint8], anew: NDArray[np.uint8], scores: NDArray[np.float64], odd: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], str]:
     """The test images that score highest and lowest, these made anew, and how far the two are apart; and a caption."""
-    order = np.argsort(-scores, kind="stable")
-    rows = np.concatenate([order[:SHOWN], order[-SHOWN:]])
+    order, count = np.argsort(-scores, kind="stable"), min(SHOWN, len(scores) // 2)
+    rows = np.concatenate([order[:count], order[-count:]])
     apart = np.abs(images[rows].astype(np.int16) - anew[rows].astype(np.int16)).astype(np.uint8)
-    high, low = (int(odd[part].sum()) for part in (order[:SHOWN], order[-SHOWN:]))
+    high, low = (int(odd[part].sum()) for part in (order[:count], order[-count:]))
     caption = (
-        f"of the {SHOWN} test images that score highest {high} are anomalous, of the {SHOWN} lowest {low}; in the "
-        "picture they stand from left to right, under them these made anew, and under those the difference"
+        f"the {count} test images that score highest, of which {high} are anomalous, and the {count} lowest, of which "
+        f"{low} are; under each its image made anew, and under that the difference"
     )
     return np.concatenate([images[rows], anew[rows], apart]), caption
 

@@ -6,11 +6,12 @@
 `--architecture progressive` grows from 4 pixels to the full side, each resolution fading in over --fade-images real
 images and standing for --stable-images; it is judged at the end as a DCGAN is, and before it is complete with its small
 images enlarged. `--architecture style` has StyleGAN2's networks at the full side from the start. The loss is the only
-thing that is exchanged: the original of the former is `wasserstein` with `--gradient-penalty 10 --drift 0.001`, of the
-latter `non_saturating` with `--r1 10`.
+thing that is exchanged; regularisers are flags, and hold for all losses. The original of the former is `wasserstein`
+with `--gradient-penalty 10 --drift 0.001`, of the latter `non_saturating` with `--r1 10`.
 
-The script trains a loss beside the original one at the same seed, and writes what both draw at the end of each phase,
-with FD and KID at the side that they have come to.
+The script trains a loss, with the regularisers of its flags and those that it asks for, beside the original with its
+paper's at the same seed, and writes what both draw at the end of each phase, with FD and KID at the side that they have
+come to.
 """
 
 import csv
@@ -28,12 +29,13 @@ from pydantic import BaseModel, Field
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.gan.benchmark import GANOptions, ImageGAN
-from lossgen.gan.data import Dataset, ImageSet
+from lossgen.gan.data import ImageSet
 from lossgen.gan.features import Judge
 from lossgen.gan.growth import Growth
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.equalised import GROUP, SIZES, doublings_to
 from lossgen.gan.nets.progressive import Grown, shrunk
+from lossgen.gan.regularisers import REGULARISERS
 from lossgen.gan.sampling import sample, to_bytes, to_unit
 from lossgen.gan.script import Asked, run_script, write_picture
 from lossgen.runner import Budget, DataSpec, Member, Outcome, Preparation
@@ -112,18 +114,21 @@ class Progressive(ImageGAN):
     def ends(self, steps: int) -> list[tuple[str, int, int]]:
         """Phases on the way to `steps`: name, side and last step of each."""
         growth = self.growth(self.chosen)
-        found = [] if growth is None else [(name, math.ceil(end / self._shown)) for name, end in growth.phases()]
-        known = [(name, int(name.split()[0]), step) for name, step in found if 0 < step < steps]
-        last = growth.at((steps - 1) * self._shown) if growth is not None else Grown(doublings_to(self.data.size))
-        name = f"{last.side}" + " fading in" * (last.alpha < 1.0)
-        return [*known, (name, last.side, steps)]
+        if growth is None:
+            return [(str(self.data.size), self.data.size, steps)]
+        ends = {math.ceil(end / self._shown) for _, end in growth.phases()}
+        found = []
+        for step in sorted({*(end for end in ends if 0 < end < steps), steps}):
+            last = growth.at((step - 1) * self._shown)
+            found.append((f"{last.side}" + " fading in" * (last.alpha < 1.0), last.side, step))
+        return found
 
     def judge_at(self, side: int, device: str) -> Judge:
         """What judges images that were enlarged from `side`, by real ones that were made as small and enlarged."""
         if side == self.data.size:
             return self.task.judge  # type: ignore[return-value]
-        splits = {name: _blurred(getattr(self.data, name), side) for name in ("train", "validation", "test")}
-        data = Dataset(self.data.name, **splits, classes=self.data.classes, digest=self.data.digest, notes=())
+        held_out = {name: _blurred(getattr(self.data, name), side) for name in ("validation", "test")}
+        data = replace(self.data, **held_out)
         return Judge(data, self.extractor, self.chosen.n_samples, device)
 
 
@@ -140,11 +145,11 @@ def beside_the_original(asked: Asked) -> None:
     """Train the loss and the original one through all phases; write grids and numbers at the end of each."""
     asked.prepare()
     runner: Progressive = asked.runner
-    text, condition = ORIGINAL[runner.chosen.architecture]
+    text, own = ORIGINAL[runner.chosen.architecture]
     original = load_argument(text)
-    members = [Member(original.name, original.source, (asked.seed,), condition, keep=asked.out)]
-    if original.name != asked.loss.name:
-        members.append(asked.member)
+    condition = {name: own.get(name, 0.0) for name in REGULARISERS}
+    members = [Member(f"{original.name} (original)", original.source, (asked.seed,), condition, keep=asked.out)]
+    members.append(asked.member)
     rows: list[tuple[str, ...]] = []
     drawn: dict[str, list[NDArray[np.uint8]]] = {member.name: [] for member in members}
     for phase, side, step in runner.ends(asked.steps):
@@ -169,7 +174,8 @@ def beside_the_original(asked: Asked) -> None:
     written = [numbers]
     for name, grids in drawn.items():
         if grids:
-            written.append(write_picture(np.concatenate(grids), asked.out / f"{name}.png", columns=16))
+            file = "original" if "(original)" in name else name
+            written.append(write_picture(np.concatenate(grids), asked.out / f"{file}.png", columns=16))
     phases = ", ".join(phase for phase, _, _ in runner.ends(asked.steps))
     click.echo(f"a row of a picture has what a phase ends with, from the top: {phases}")
     click.echo("wrote " + "\n      ".join(map(str, written)))
@@ -178,7 +184,7 @@ def beside_the_original(asked: Asked) -> None:
 def measured(judge: Judge, images: torch.Tensor) -> dict[str, float]:
     """FD and KID of generated images against the test split, by name."""
     found = {**judge(images), **judge.full(images)}
-    return {title: found[title] for title in (f"{judge.metric} test", judge.metric.replace("FD", "KID", 1) + " test")}
+    return {title: found[title] for title in (f"{judge.metric} test", f"{judge.extractor.title('KID')} test")}
 
 
 if __name__ == "__main__":

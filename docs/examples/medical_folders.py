@@ -90,7 +90,10 @@ def main() -> str:
 
 
 if __name__ == "__main__":
-    problem = main()
+    try:
+        problem = main()
+    except OSError as error:  # Pillow's for what is no image among them
+        problem = f"{error.filename or 'image'}: {error.strerror or error}"
     if problem:
         print(problem, file=sys.stderr)
         sys.exit(2)

@@ -1,10 +1,12 @@
 """DICOM files (`pip install 'lossgen[dicom]'`): their pixels in 8 bits, through the window that the file brings.
 
 Stored values go through the modality's rescale or table, then through the file's first window (PS3.3 C.11.2.1.2 and
-C.11.2.1.3) or its VOI table; where there is neither, from the least to the largest value of the image. What is stored
-with white as the lowest value (MONOCHROME1) is turned round. Nothing but pixels is used: no name, no date.
+C.11.2.1.3) or its VOI table; where there is neither, from the least to the largest value, padding left out. What is
+stored with white as the lowest value (MONOCHROME1) is turned round. Nothing but pixels is used: no name, no date.
 """
 
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def size_of(path: Path) -> tuple[int, int, int, int]:
     try:
         frames = int(content.get("NumberOfFrames", 1) or 1)
         return int(content.Rows), int(content.Columns), int(content.BitsStored), frames
-    except (AttributeError, TypeError, ValueError):
+    except _damaged():
         raise InputError(f"image {path}: a DICOM file without an image; remove it") from None
 
 
@@ -50,15 +52,15 @@ def decode(path: Path) -> Pixels:
             return _bytes(colours / np.iinfo(colours.dtype).max)
         if values.ndim == 3:
             return grey_if_equal(_bytes(values / (2**content.BitsStored - 1)))
-        grey = _windowed(np.asarray(apply_modality_lut(values, content), dtype=np.float64), content)
-    except (AttributeError, RuntimeError, NotImplementedError, ValueError, TypeError, LookupError) as error:
+        grey = _windowed(np.asarray(apply_modality_lut(values, content), dtype=np.float64), values, content)
+    except _damaged() as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"image {path}: its pixels cannot be decoded ({reason}); save it uncompressed") from None
     return _bytes(1.0 - grey if content.PhotometricInterpretation == "MONOCHROME1" else grey)[..., None]
 
 
-def _windowed(values: npt.NDArray[np.float64], content: Any) -> npt.NDArray[np.float64]:
-    """Values on 0 to 1."""
+def _windowed(values: npt.NDArray[np.float64], stored: npt.NDArray[Any], content: Any) -> npt.NDArray[np.float64]:
+    """Values on 0 to 1, as they are once rescaled, beside those that are stored."""
     from pydicom.pixels.processing import apply_voi
 
     if content.get("VOILUTSequence"):
@@ -67,8 +69,12 @@ def _windowed(values: npt.NDArray[np.float64], content: Any) -> npt.NDArray[np.f
         return table
     centre, width = _first(content.get("WindowCenter")), _first(content.get("WindowWidth"))
     if centre is None or width is None:
-        low, high = values.min(), values.max()
+        padding = content.get("PixelPaddingValue")
+        seen = values if padding is None else values[stored != padding]
+        low, high = (seen.min(), seen.max()) if seen.size else (0.0, 0.0)
         return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    if width <= 0.0:
+        raise ValueError(f"its window is {width:g} wide")
     function = content.get("VOILUTFunction", "LINEAR") or "LINEAR"
     if function == "SIGMOID":
         return np.asarray(1.0 / (1.0 + np.exp(-4.0 * (values - centre) / width)))
@@ -88,14 +94,27 @@ def _bytes(values: npt.NDArray[np.floating]) -> Pixels:
     return np.asarray(np.rint(np.clip(values, 0.0, 1.0) * 255), dtype=np.uint8)
 
 
+def _damaged() -> tuple[type[Exception], ...]:
+    """What pydicom is seen to raise on damaged files; its own exceptions derive from Exception alone."""
+    from pydicom import errors
+
+    own = errors.InvalidDicomError, errors.BytesLengthException
+    return (
+        *own, OSError, EOFError, struct.error, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
+        ValueError,
+    )  # fmt: skip
+
+
 def _read(path: Path, pixels: bool) -> Any:
     try:
         import pydicom
     except ImportError:
         raise InputError(f"image {path}: DICOM takes a package more: pip install 'lossgen[dicom]'") from None
     try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, which the pixels do not depend on
+            return pydicom.dcmread(path, stop_before_pixels=not pixels)
     except PermissionError:
         raise InputError(f"image {path}: permission denied; make it readable") from None
-    except (pydicom.errors.InvalidDicomError, OSError, EOFError, AttributeError, ValueError, LookupError):
+    except _damaged():
         raise InputError(f"image {path}: not a DICOM file that can be read; mend or remove it") from None

@@ -9,6 +9,9 @@ distance of features for the generator (equations 1 to 4). Two faults of the off
 in training mode, and takes the epoch that is best on the test set.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,12 +25,17 @@ WEIGHTS = {"contextual": 50.0, "encoder": 1.0}
 class Ganomaly(Training):
     """The loop of one member."""
 
+    def __init__(self, criteria: Sequence[nn.Module], *others: Any, **more: Any) -> None:
+        if len(criteria) != 1:
+            raise ValueError(f"GANomaly trains one member at a time, not {len(criteria)}")
+        super().__init__(criteria, *others, **more)
+
     def _play(self) -> tuple[Tensor, Tensor]:
         net = self.generator.net(0)
         for more in range(self.setting.n_critic, 0, -1):
             real, _ = self.draws.next()
-            with torch.set_grad_enabled(more == 1):
-                anew, code, again = net.passes(real[0])  # type: ignore[operator]
+            with torch.set_grad_enabled(more == 1), self._arithmetic():
+                anew, code, again = map(self._plain, net.passes(real[0]))  # type: ignore[operator]
             seen = self.draws.augmented(real)
             of_discriminator = self._discriminate(seen, anew.detach()[None], None)
         weights = dict(self.setting.terms or ())

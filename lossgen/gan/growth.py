@@ -5,7 +5,6 @@ in a straight line from 0, and then stands for `stable`; the finest to the end (
 function of the absolute count alone: whatever the batch, and wherever a training is continued.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,6 +35,10 @@ class Growth:
             return Grown(self.doublings)
         return Grown(done + 1, min(1.0, within / self.fade))
 
+    def began(self, doublings: int) -> int:
+        """The number of images with which the side of so many doublings began to fade in; 0 for the coarsest."""
+        return self.stable + (doublings - 1) * (self.fade + self.stable) if doublings else 0
+
     def phases(self) -> Iterator[tuple[str, int]]:
         """Each phase but the last, which has no end: its name, and the number of images that end it."""
         end = self.stable
@@ -51,7 +54,3 @@ class Growth:
     def complete(self) -> int:
         """Images after which the finest resolution stands alone."""
         return self.doublings * (self.fade + self.stable)
-
-    def steps(self, images: int, batch: int) -> int:
-        """Steps of `batch` real images each that show as many, at least."""
-        return math.ceil(images / batch)

@@ -191,6 +191,7 @@ class _Run:
         self.diversity_of_data = diversity_of_data
         self.identity = identity(member, setting, task.data)
         self.curve: dict[int, dict[str, float]] = {}
+        self.fault: TrainingError | None = None  # of what was to be measured
         self.criterion: nn.Module = nn.Identity()  # until it is loaded
         self.state: dict[str, Any] | None = None
         self._outcome: Outcome | None = None
@@ -231,10 +232,14 @@ class _Run:
         if training.step in self.curve:
             return
         if self.task.networks is not None:
-            found = dict(self.task.networks(*self._networks(training, row), self.member.seed))
+            try:
+                found = dict(self.task.networks(*self._networks(training, row), self.member.seed))
+            except TrainingError as error:
+                self.fault = TrainingError(error.status, error.reason, training.step)
+                return
         else:
             images = self._drawn(training, row)
-            found = {**self.task.judge(images), "diversity": diversity(images) / self.diversity_of_data}
+            found = {**self.task.judge(images), "diversity": diversity(images) / training.diversity}
         self.curve[training.step] = {**found, "separation": training.watch.separation[row]}
 
     def _networks(self, training: Training, row: int) -> tuple[nn.Module, nn.Module]:
@@ -245,6 +250,8 @@ class _Run:
     def outcome(self, training: Training, row: int) -> Outcome:
         """What has become of a member that has come to the end."""
         steps = training.step
+        if self.fault is not None:
+            return self.failed(self.fault)
         files = self._keep(training, row, self.member.keep) if self.member.keep is not None else {}
         spread, samples = self.curve[steps]["diversity"], self.task.networks is None and self.task.last is None
         if spread < COLLAPSED and samples:
@@ -253,7 +260,7 @@ class _Run:
             reason += f", and those of training since step {since}" * (since < steps)
             return Outcome("collapsed", reason=reason, step=since, files=files, curve=self.points())
         metrics = median(self.curve, steps)
-        if self.task.last is not None and not self.member.state_only:
+        if self.task.last is not None:
             try:
                 metrics |= self.task.last(*self._networks(training, row), self.member.seed)
             except TrainingError as error:

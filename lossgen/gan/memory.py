@@ -1,6 +1,7 @@
 """How many members fit into a GPU's memory side by side."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,8 @@ def _peak(members: Sequence[tuple[nn.Module, Setting]], images: Tensor, labels: 
     torch.cuda.reset_peak_memory_stats(images.device)
     before = torch.cuda.memory_allocated(images.device)
     criteria, settings = zip(*members, strict=True)
-    training = Training(criteria, [(i,) for i in range(len(members))], settings, images, labels)
+    grown = [replace(setting, growth=None) for setting in settings]  # what grows is planned for as it will be
+    training = Training(criteria, [(i,) for i in range(len(members))], grown, images, labels)
     training.advance(2)
     peak = torch.cuda.max_memory_allocated(images.device) - before
     del training

@@ -81,7 +81,7 @@ def generate(generator: nn.Module, noise: Tensor, labels: Tensor | None = None) 
 
 def _whole_chunks(rows: Tensor) -> Tensor:
     rest = -len(rows) % CHUNK
-    return torch.cat([rows, rows.new_zeros(rest, rows.shape[1])]) if rest else rows
+    return torch.cat([rows, rows.new_zeros(rest, *rows.shape[1:])]) if rest else rows
 
 
 def save_model(

@@ -149,3 +149,6 @@ def run_script(
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a full disk, or a folder that was taken away meanwhile
+        click.echo(f"error: {error.filename or out}: {error.strerror or error}", err=True)
+        sys.exit(2)

@@ -13,7 +13,9 @@ seed and the absolute step, so a training that continues from a kept state is, o
 never stopped.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +32,7 @@ from lossgen.gan.regularisers import REGULARISERS
 from lossgen.gan.setting import Setting
 from lossgen.gan.streams import Purpose, stream
 from lossgen.gan.watch import Watch
+from lossgen.gan.watch import diversity as diversity_of
 from lossgen.runner import Status
 
 CHECK_EVERY = 50  # steps between looks at losses and weights; each look waits for the device
@@ -62,6 +65,7 @@ class Training:
         step: generator updates so far.
         members: the numbers of those that still train; the others have failed.
         failures: why, by number.
+        diversity: of the images at the side that the networks have grown to.
         losses: of the last step, (members, 2): the discriminators' and the generators'.
     """
 
@@ -96,10 +100,12 @@ class Training:
         self.discriminator = _player([pair[1] for pair in nets], rates[1], betas, averages=False)
 
         self._grown: Grown | None = None
-        self._grow(0)
+        self._since = 0  # the step at which the present side of growing networks began
         conditional = labels if shape.classes else None
         self.draws = Draws(seeds, images, conditional, self.setting.batch_size, self.setting.augmentation)
+        self.diversity = diversity
         self.watch = Watch(len(criteria), diversity)
+        self._grow(0)
         asked = [setting.strengths(criterion) for setting, criterion in zip(settings, criteria, strict=True)]
         names = [name for name in REGULARISERS if any(name in each for each in asked)]
         self._strengths = {name: torch.tensor([each.get(name, 0.0) for each in asked], device=device) for name in names}
@@ -131,10 +137,18 @@ class Training:
 
     def _grow(self, step: int) -> None:
         """Bring progressive networks to where the schedule has them in the update after `step` others."""
-        if self.setting.growth is not None:
-            self._grown = self.setting.growth.at(step * self.setting.batch_size * self.setting.n_critic)
-            for player in (self.generator, self.discriminator):
-                player.grow(self._grown)
+        growth = self.setting.growth
+        if growth is None:
+            return
+        before, shown = self._grown, self.setting.batch_size * self.setting.n_critic
+        self._grown = growth.at(step * shown)
+        for player in (self.generator, self.discriminator):
+            player.grow(self._grown)
+        if before is None or before.doublings != self._grown.doublings:
+            self._since = math.ceil(growth.began(self._grown.doublings) / shown)
+            some = self.draws.images[:: max(1, len(self.draws.images) // 4096)]
+            self.diversity = diversity_of(shrunk(some.float(), Grown(self._grown.doublings))) or self.diversity
+            self.watch.grey_levels = self.diversity
 
     @property
     def architecture(self) -> Architecture:
@@ -149,9 +163,10 @@ class Training:
                 player.forget()  # a new side begins with Adam anew (Karras et al. 2018, appendix A)
         self.losses = torch.stack(self._play(), 1)
         self._losses.append(self.losses)
-        # The mean forgets the first steps quickly: at step t it reaches back about t / 10 steps, and no further
-        # than 1 / (1 - ema_decay).
-        self.generator.average(self._ema.clamp(max=(1 + self.step) / (10 + self.step)))
+        # The mean forgets the first steps quickly: at step t, of a side that has grown since it began, it reaches back
+        # about t / 10 steps, and no further than 1 / (1 - ema_decay).
+        step = self.step - self._since
+        self.generator.average(self._ema.clamp(max=(1 + step) / (10 + step)))
         if self._raised:
             self._leave(self._raised)
             self._raised = {}
@@ -215,10 +230,16 @@ class Training:
 
     def _run(self, player: Player, inputs: Tensor, labels: Tensor | None) -> Tensor:
         """A player's outputs, float32, whatever the networks compute in."""
-        if self.setting.precision == "float32":
-            return player(inputs, labels)
-        with torch.autocast(self._device, torch.bfloat16):
-            return player(inputs, labels).float()
+        with self._arithmetic():
+            return self._plain(player(inputs, labels))
+
+    def _plain(self, outputs: Tensor) -> Tensor:
+        """Outputs of networks in the precision of losses."""
+        return outputs if self.setting.precision == "float32" else outputs.float()
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        """What the networks compute in."""
+        return nullcontext() if self.setting.precision == "float32" else torch.autocast(self._device, torch.bfloat16)
 
     def _note(self, name: str, errors: Mapping[int, Exception]) -> None:
         """Remember what losses have raised: their members go when the step is done, and no other is touched."""

@@ -37,19 +37,20 @@ class Watch:
     """Of the members of a training.
 
     Attributes:
+        grey_levels: diversity of the data, which that of batches is held against.
         separation: of each member's last batch.
         thin_since: since which step a member's batches have had less than `COLLAPSED` of the data's diversity, None
             where they have more.
     """
 
     def __init__(self, members: int, diversity_of_data: float) -> None:
-        self._grey_levels = diversity_of_data
+        self.grey_levels = diversity_of_data
         self.separation = [0.5] * members
         self.thin_since: list[int | None] = [None] * members
 
     def look(self, step: int, real_score: Tensor, fake_score: Tensor, fakes: Tensor) -> None:
         """See the last batch: scores (members, N) and generated images (members, N, C, H, W) in [-1, 1]."""
-        spread = fakes.float().std(dim=1).flatten(1).mean(1) * 127.5 / self._grey_levels
+        spread = fakes.float().std(dim=1).flatten(1).mean(1) * 127.5 / self.grey_levels
         seen = torch.stack([separation(real_score, fake_score), spread]).cpu()  # one wait for the device
         self.separation = seen[0].tolist()
         for i, share in enumerate(seen[1].tolist()):

@@ -74,6 +74,12 @@ def test_folders_a_class(tmp_path: Path, name: str, files: list[str], classes: d
 
 
 def test_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.tif").write_bytes(b"nonsense")
+    (tmp_path / "file").write_bytes(b"x")
+    for source, target in ((tmp_path / "images", tmp_path / "out"), (tmp_path, tmp_path / "file")):
+        ran = convert("brecahad", str(source), str(target))
+        assert ran.returncode == 2 and "Traceback" not in ran.stderr and len(ran.stderr.splitlines()) == 1
     for arguments, problem in (
         (("cifar", "a", "b"), "usage: medical_folders.py {brecahad|hyper-kvasir|lag} SOURCE FOLDER"),
         (

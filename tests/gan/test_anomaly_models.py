@@ -62,6 +62,21 @@ def test_ganomaly_learns_what_its_terms_ask_for(written: Written, setting: Setti
     assert alike["score"] < 0.3 * plain["score"]
 
 
+def test_ganomaly_trains_one_member_at_a_time(written: Written, setting: Setting, task: Task) -> None:
+    made, _ = of_ganomaly(setting, task)
+    criteria = [Member("x", written(), (0,)).criterion()] * 2
+    with pytest.raises(ValueError, match="one member at a time, not 2"):
+        ganomaly.Ganomaly(criteria, [(0,), (1,)], [made, made], task.images)
+
+
+def test_ganomaly_in_bfloat16(written: Written, setting: Setting, task: Task) -> None:
+    plain, half = (
+        go(*of_ganomaly(dataclasses.replace(setting, precision=precision), task), written, 3).metrics
+        for precision in ("float32", "bfloat16")
+    )
+    assert plain["apart"] == pytest.approx(half["apart"], rel=0.05) and plain["score"] != half["score"]
+
+
 def test_a_state_belongs_to_its_weights(written: Written, setting: Setting, task: Task, tmp_path: Path) -> None:
     kept = go(*of_ganomaly(setting, task), written, 5, tmp_path)
     with pytest.raises(InputError, match="the state of another loss, seed, setting or data"):

@@ -104,6 +104,30 @@ def test_a_folder_of_them(tmp_path: Path) -> None:
     assert data.classes == ("normal", "scar") and len(data.splits["train"].images) == 6
 
 
+def test_padding_is_no_contrast(tmp_path: Path) -> None:
+    values = np.array([[-2000, 100], [200, 300]], dtype=np.int16)
+    path = write(tmp_path / "a.dcm", values, PixelPaddingValue=-2000)
+    np.testing.assert_array_equal(decode(path)[..., 0], [[0, 0], [128, 255]])
+    path = write(tmp_path / "b.dcm", values, WindowCenter=40, WindowWidth=0)
+    with pytest.raises(InputError, match=r"cannot be decoded \(its window is 0 wide\)"):
+        decode(path)
+
+
+def test_a_damaged_file_ends_in_a_line(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.dcm", HU, WindowCenter=40, WindowWidth=400).read_bytes()
+    rng, path = np.random.default_rng(0), tmp_path / "b.dcm"
+    broken = [whole[:end] for end in range(0, len(whole), 3)]
+    for place, value in zip(rng.integers(0, len(whole), 150), rng.integers(0, 256, 150)):
+        broken.append(whole[:place] + bytes([value]) + whole[place + 1 :])
+    for content in broken:
+        path.write_bytes(content)
+        for read in (read_header, decode):
+            try:
+                read(path)
+            except InputError as error:
+                assert str(error).startswith(f"image {path}: ")
+
+
 def test_what_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.dcm").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"image .*a.dcm: not a DICOM file that can be read; mend or remove it"):

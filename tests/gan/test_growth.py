@@ -18,6 +18,8 @@ def test_the_edges_of_the_phases() -> None:
         300: (2, 1.0), 10**9: (2, 1.0),
     }  # fmt: skip
     assert growth.complete == 300
+    assert [growth.began(doublings) for doublings in (0, 1, 2)] == [0, 50, 200]
+    assert all(growth.at(growth.began(doublings)).doublings == doublings for doublings in (0, 1, 2))
     assert list(growth.phases()) == [("4", 50), ("8 fading in", 150), ("8", 200), ("16 fading in", 300)]
 
 

@@ -146,6 +146,30 @@ def test_a_new_side_begins_with_adam_anew(written: Written, setting: Setting, ta
     assert updates == {5: [5, 5], 6: [1, 1], 15: [10, 10], 16: [11, 11]}
 
 
+def test_the_running_mean_of_a_new_side_begins_anew(written: Written, setting: Setting, task: Task) -> None:
+    """Its layers would otherwise stand in the mean with their initial weights for as long as training has lasted."""
+    made = growing(setting, fade=60, stable=500)
+    training = Training([Member("x", written(), (0,)).criterion()], [(0,)], [made], task.images)
+    training.advance(500)
+    born = training.generator.net(0).state_dict()["blocks.0.first.weight"].clone()
+    training.advance(560)
+    now = training.generator.net(0).state_dict()["blocks.0.first.weight"]
+    mean = training.generator.averaged(0).state_dict()["blocks.0.first.weight"]
+    assert (mean - now).norm() < 0.5 * (mean - born).norm()  # counted from the first step it is 2.6 times that
+
+
+def test_the_diversity_of_small_images_is_held_against_small_ones(
+    written: Written, setting: Setting, task: Task
+) -> None:
+    training = Training([Member("x", written(), (0,)).criterion()], [(0,)], [growing(setting)], task.images, None, 50.0)
+    coarse = training.diversity
+    assert coarse == training.watch.grey_levels < 50.0
+    training.advance(6)
+    assert coarse < training.diversity == training.watch.grey_levels
+    pooled = F.avg_pool2d(task.images.float(), 2)
+    assert coarse == pytest.approx(float(pooled.std(dim=0).mean()), rel=1e-5)
+
+
 def test_layers_that_are_not_grown_to_do_not_move(written: Written, setting: Setting, task: Task) -> None:
     training = Training([Member("x", written(), (0,)).criterion()], [(0,)], [growing(setting)], task.images)
     before = {name: value.clone() for name, value in training.generator.net(0).state_dict().items()}

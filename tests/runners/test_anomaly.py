@@ -51,6 +51,47 @@ def test_trains_the_zoo_on_normal_images_alone(found: RunnerFile, model: str, tm
     assert rest.metrics == outcomes[0].metrics
 
 
+@pytest.mark.parametrize("model", ["fanogan", "ganomaly"])
+def test_what_only_races_on_has_its_fitness_too(found: RunnerFile, model: str, tmp_path: Path) -> None:
+    runner = made(found, model=model)
+    (outcome,) = runner.train([member(keep=tmp_path, state_only=True)], Budget(10))
+    assert outcome.status == "ok" and set(outcome.files) == {"state"}
+    assert set(runner.objectives) < set(outcome.metrics)
+
+
+def test_a_state_belongs_to_its_classes(found: RunnerFile, tmp_path: Path) -> None:
+    kept, other = (made(found, normal_class=name).train([member(keep=tmp_path)], Budget(5))[0] for name in ("3", "5"))
+    assert kept.files["state"] != other.files["state"] and kept.files["state"].exists()
+    with pytest.raises(InputError, match="the state of another loss, seed, setting or data"):
+        made(found, normal_class="5").train([member(state=kept.files["state"])], Budget(9))
+
+
+def test_scores_that_are_not_finite(found: RunnerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lossgen.gan.fanogan
+    import lossgen.gan.ganomaly
+
+    for model, module in (("fanogan", lossgen.gan.fanogan), ("ganomaly", lossgen.gan.ganomaly)):
+        real = module.scores
+
+        def broken(*given: Any, real: Any = real) -> Any:
+            scores, anew = real(*given)
+            scores[3] = float("inf")
+            return scores, anew
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "scores", broken)
+            (outcome,) = made(found, model=model).train([member()], Budget(5))
+        assert (outcome.status, outcome.reason, outcome.step) == ("diverged", "1 scores are not finite", 5)
+
+
+def test_options_that_hold_for_all_trainings(found: RunnerFile) -> None:
+    runner = made(found)
+    assert runner.train([member(condition={"lr_generator": 1e-3})], Budget(5))[0].status == "ok"
+    for name in ("encoder_steps", "latent", "width"):
+        with pytest.raises(InputError, match=f"option {name}: cannot differ from training to training"):
+            runner.train([member(condition={name: 8.0})], Budget(5))
+
+
 def test_detects_better_than_chance(found: RunnerFile) -> None:
     for model in ("fanogan", "ganomaly"):
         runner = made(found, model=model, normal_class="0", width=8, encoder_steps=200)
@@ -68,6 +109,8 @@ def test_both_protocols_and_a_pair(found: RunnerFile) -> None:
         expected = (labels == 3) | (labels == 5) if of_test is None else of_test
         assert runner.roles.protocol == protocol == runner.said.protocol["protocol"]
         assert len(images) == len(odd) == expected.sum()
+        of_odd = labels != 3 if runner is one else labels == 3 if runner is rest else labels == 5
+        assert (odd == of_odd[expected]).all()
     assert (~one.held_out[""][1]).sum() == rest.held_out[""][1].sum()
     assert "protocol B: normal is 3, anomalous 0, 1, 2, 4, 5, 6, 7, 8, 9." in "\n".join(one.said.notes)
     assert one.said.protocol["data"]["roles"]["protocol"] == "B"
@@ -105,11 +148,33 @@ def test_script_takes_each_class_in_turn(tmp_path: Path) -> None:
     assert list(report["tests"]) == ["protocol B, a normal", "protocol B, b normal"]
     mean = np.mean([test["auroc"] for test in report["tests"].values()])
     assert report["average"]["auroc"] == pytest.approx(mean) and "average over 2 classes: AUROC" in ran.stdout
-    for name in ("roc", "extremes-protocol-B--a-normal", "extremes-protocol-B--b-normal"):
+    assert len(list(out.glob("*.model.pt"))) == 2  # none has overwritten the other's
+    for name in ("roc", "extremes-1", "extremes-2"):
         with Image.open(out / f"{name}.png") as picture:
             assert min(picture.size) > 40
+    plain = tmp_path / "plain.npz"
+    np.savez(plain, images=images)
+    bare = script(out, "--data", str(plain), "--in-turn", "normal")
+    assert bare.returncode == 2 and "has no labels that say which images are normal" in bare.stderr
     both = script(out, *data, "--in-turn", "normal", "--normal-class", "a")
     assert both.returncode == 2 and "leave out --normal-class and --anomalous-class" in both.stderr
+
+
+def test_script_with_few_images(tmp_path: Path) -> None:
+    """Fewer than are shown, and fewer than a chunk that is made anew at a time."""
+    rng = np.random.default_rng(0)
+    sets = {f"{split}_images": rng.integers(0, 256, (count, 8, 8)) for split, count in (("train", 40), ("val", 6))}
+    sets |= {"test_images": rng.integers(0, 256, (6, 8, 8))}
+    labels = {name.replace("images", "labels"): np.arange(len(images)) % 2 for name, images in sets.items()}
+    classes = {"classes": np.array(["normal", "odd"])}
+    np.savez(
+        tmp_path / "few.npz", **{name: images.astype(np.uint8) for name, images in sets.items()}, **labels, **classes
+    )
+    ran = script(tmp_path / "out", "--data", str(tmp_path / "few.npz"), "--model", "ganomaly", "--steps", "5")
+    assert ran.returncode == 0, ran.stderr
+    assert "the 3 test images that score highest" in ran.stdout and "protocol B, normal normal: AUROC" in ran.stdout
+    with Image.open(tmp_path / "out" / "extremes.png") as picture:
+        assert picture.width == 2 * picture.height  # six columns, three rows
 
 
 def test_script_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:

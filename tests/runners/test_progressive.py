@@ -76,6 +76,7 @@ def test_the_phases_on_the_way(found: RunnerFile) -> None:
     assert made(found, n_critic=2).ends(100)[:2] == [("4", 4, 5), ("8 fading in", 8, 10)]
     assert made(found, stable_images=0).ends(100) == [("8 fading in", 8, 10), ("8", 8, 100)]
     assert made(found, architecture="style").ends(100) == [("8", 8, 100)]
+    assert made(found, fade_images=10, stable_images=40).ends(100) == [("4", 4, 2), ("8", 8, 100)]  # 32 images a step
 
 
 def test_small_images_are_judged_by_real_ones_made_as_small(found: RunnerFile) -> None:
@@ -117,9 +118,9 @@ def test_script_draws_each_phase_beside_the_original_loss(tmp_path: Path) -> Non
     assert [(row["loss"], row["phase"], row["step"]) for row in rows] == [
         (loss, phase, step)
         for phase, step in (("4", "10"), ("8 fading in", "20"), ("8", "30"))
-        for loss in ("Wasserstein", "GANetic")
+        for loss in ("Wasserstein (original)", "GANetic")
     ]
     assert all(float(row["FD[classifier] test"]) > 0 and row["KID test"] for row in rows if row["status"] == "ok")
-    for name in ("Wasserstein", "GANetic"):
+    for name in ("original", "GANetic"):
         with Image.open(out / f"{name}.png") as picture:
             assert picture.width > picture.height

@@ -96,7 +96,7 @@ def doublings_to(size: int) -> int:
     """How often 4 pixels are doubled to make `size`.
 
     Raises:
-        InputError: never.
+        InputError: it is none of SIZES.
     """
     if size not in SIZES:
         raise InputError(f"these networks make images of {', '.join(map(str, SIZES))} pixels, not of {size}")

@@ -7,8 +7,9 @@ vectors are mixed: one styles the coarse layers, the other the fine ones (Karras
 3.1). All that is random is in the generator's input, so that it is a function: a latent vector, a second one, two
 numbers that say whether and where they are mixed, and noise for every layer.
 
-Doubling and halving filter with [1 3 3 1]. Left out of the paper: path length regularisation, which with small images
-costs more than it brings, and lazy regularisation: R1 is taken at each step.
+Doubling and halving filter with [1 3 3 1], before the convolution, where the authors' code has strided convolutions; an
+image is made by the style of the last layer of its side. Left out of the paper: path length regularisation and lazy
+regularisation; where R1 is asked for it is taken at each step.
 """
 
 import math
