@@ -7,6 +7,8 @@ stored with white as the lowest value (MONOCHROME1) is turned round. Nothing but
 
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ SUFFIXES = frozenset({".dcm", ".dicom"})
 """Endings, in lower case, of the files that are taken for DICOM."""
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without pydicom's remarks on odd metadata, which the pixels do not depend on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quiet()
 def size_of(path: Path) -> tuple[int, int, int, int]:
     """Height, width, bits a value and frames of the image in a file.
 
@@ -34,6 +45,7 @@ def size_of(path: Path) -> tuple[int, int, int, int]:
         raise InputError(f"image {path}: a DICOM file without an image; remove it") from None
 
 
+@_quiet()
 def decode(path: Path) -> Pixels:
     """The first image in a file: (H, W, 1) where it is grey, else (H, W, 3).
 
@@ -111,9 +123,7 @@ def _read(path: Path, pixels: bool) -> Any:
     except ImportError:
         raise InputError(f"image {path}: DICOM takes a package more: pip install 'lossgen[dicom]'") from None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata, which the pixels do not depend on
-            return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
     except PermissionError:
         raise InputError(f"image {path}: permission denied; make it readable") from None
     except _damaged():
