@@ -15,7 +15,7 @@ fresh seeds, all champions at once:
 With --compared RUN, that comparison, each champion's verified quality stands beside that of the known loss that is
 hardest to beat there. With --shortlist, the best losses of all runs that lie far apart are written to a folder: the
 first is the best by the search, each next one the farthest from those before it, of the losses within `NEAR` times the
-best. Seconds, and a minute for what is simplified.
+best; a champion that --compared has shown not to be is left out. Seconds, and a minute for what is simplified.
 """
 
 import json
@@ -183,7 +183,8 @@ def written(chosen: Sequence[Loss], folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for loss in chosen:
         path = folder / f"{loss.name.lower()}.loss"
-        write_text(path, print_loss(loss) + "\n")
+        note = "".join(f"# {line}\n" for line in loss.note.splitlines())
+        write_text(path, f"{note}{print_loss(loss)}\n")
         yield path
 
 
@@ -238,7 +239,14 @@ def main(
         "schema": 1, "runs": records, "best": kept, "shapes": rows, "traits": facts, "versions": versions(),
     }  # fmt: skip
     if shortlist:
-        chosen = apart(sorted(everything, key=lambda each: each.value), losses)
+        means = [mean for beside in trial.found.values() if (mean := beside.mean) is not None] if trial else []
+        fell = {
+            of_run[0].loss.digest()
+            for of_run, form in zip(found, forms)
+            if trial and (trial.found[form.name].mean or math.inf) > NEAR * min(means)
+        }
+        standing = [each for each in everything if each.loss.digest() not in fell]
+        chosen = apart(sorted(standing, key=lambda each: each.value), losses)
         for path in written([simple(each) for each in chosen], shortlist):
             print(f"wrote {path}")
     write_text(out, json.dumps(without_nan(result), indent=1, allow_nan=False) + "\n")

@@ -4,6 +4,9 @@ The loss, in the language of lossgen::
 
     loss Evolved_4701146a(y_real, y_pred) = (0.0001 - square(y_real - y_pred))^4 * (2.383 * square(y_pred) + y_real + 0.0144)^4
 
+Found by lossgen evolve on digits, seed 2.
+Searched as: ((sqrt(y_pred - y_pred) - square(y_real - y_pred)) * (0.4453 - y_real - 0.4597 - square(y_pred) * 2.383))^4
+
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = {\left(0.0001 - {\left(y - p\right)}^{2}\right)}^{4} \cdot {\left(2.383 \cdot {p}^{2} + y + 0.0144\right)}^{4}

@@ -4,6 +4,9 @@ The loss, in the language of lossgen::
 
     loss Evolved_54cc25ba(y_real, y_pred) = y_pred * (y_pred - y_real) / (-1.091 * sqrt(y_real) - (y_pred + y_real * y_pred) / (0.8882 - y_pred - y_real) / (2 * y_pred - y_real - exp(y_real - 0.2556)))
 
+Found by lossgen evolve on digits, seed 4.
+Searched as: y_pred / (-(1.091 * abs(sqrt(y_real))) - (y_pred + y_real * y_pred) / (0.8882 - y_pred - y_real) / (y_pred + (y_pred - y_real) - exp(y_real - 0.2556))) * (abs(y_pred) - y_real)
+
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = \frac{p \cdot \left(p - y\right)}{-1.091 \cdot \sqrt{y} - \frac{\frac{p + y \cdot p}{0.8882 - p - y}}{2 \cdot p - y - e^{y - 0.2556}}}

@@ -4,6 +4,9 @@ The loss, in the language of lossgen::
 
     loss Evolved_5b750045(y_real, y_pred) = ((square(y_pred) - y_pred - y_real) * y_pred + y_real + 0.6 - y_real / (y_real + y_pred)) / 1.22 / exp(y_real)
 
+Found by lossgen evolve on digits, seed 5.
+Searched as: (y_pred^3 - y_pred * abs(y_pred + y_real) - (y_real / (y_real + y_pred) - (y_real + (y_pred - y_pred)) - 0.6038)) / exp(y_real) / 1.22
+
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = \frac{\frac{\left({p}^{2} - p - y\right) \cdot p + y + 0.6 - \frac{y}{y + p}}{1.22}}{e^{y}}

@@ -4,6 +4,9 @@ The loss, in the language of lossgen::
 
     loss Evolved_b7612ce3(y_real, y_pred) = y_pred * (abs(y_pred * y_real + log(0.4003 / y_pred) - 0.01) - y_real) + y_real
 
+Found by lossgen evolve on digits, seed 3.
+Searched as: (-y_real + abs(sqrt(sqrt(y_real - y_real)) - (y_real * abs(y_pred) + log(0.4003 / y_pred)))) * y_pred + y_real
+
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = p \cdot \left(\left|p \cdot y + \log\left(\frac{0.4003}{p}\right) - 0.01\right| - y\right) + y

@@ -4,6 +4,9 @@ The loss, in the language of lossgen::
 
     loss Evolved_cd4efec8(y_real, y_pred) = (y_real + 0.0001 - y_pred)^4 * log(y_real^3 + 0.6828)^4
 
+Found by lossgen evolve on digits, seed 2.
+Searched as: ((sqrt(y_pred - y_pred) + (y_real - y_pred)) * log(y_real^3 + 0.6828))^4
+
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
     L(y, p) = {\left(y + 0.0001 - p\right)}^{4} \cdot {\log\left({y}^{3} + 0.6828\right)}^{4}

@@ -1,25 +1,30 @@
-r"""Evolved_b565482e: a GAN loss for PyTorch, in one file.
+r"""Quartic: a GAN loss for PyTorch, in one file.
 
 The loss, in the language of lossgen::
 
-    loss Evolved_b565482e(y_real, y_pred) = sqrt(y_real / y_pred) + y_pred
+    loss Quartic(y_real, y_pred) = (3.08203 * y_real - 3 * y_pred)^4
+
+The fourth power of the distance to the target, a little beyond it. Found by lossgen evolve on digits, seed 3.
+Searched as: (y_real - y_pred - y_pred + (y_real / 0.4803 - y_pred))^4
+Ladder (docs/discovered.md): over four pairs of learning rates, 1000 steps, 0.94 of BCE's distance, which is not shown
+to be better; at tuned rates like the others; after 4000 steps twice the distance of hinge.
 
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
-    L(y, p) = \sqrt{\frac{y}{p}} + p
+    L(y, p) = {\left(3.08203 \cdot y - 3 \cdot p\right)}^{4}
 
 Its card, for scores s from -8 to 8, with p = sigmoid(s). It settles where gradient descent on s from 0 ends (→: it has
 no end), and saturates where |dL/ds| is below 1 % of that at p = 0.5, where training begins (of the steepest, where
 that is 0)::
 
                 settles at p  dL/ds at p=0.01      p=0.5     p=0.99   steepest  convex in s  saturates
-    real              0.6300            -4.94     -0.104    0.00487       27.3  no           s > 6.2
-    fake                 → 0           0.0099       0.25     0.0099       0.25  no           s < -6.0, s > 6.0
-    generator         0.6300            -4.94     -0.104    0.00487       27.3  no           s > 6.2
+    real              0.9968            -3.38      -11.9  -0.000167       29.4  no           s > 2.0
+    fake              0.0170         3.21e-06       10.1       3.11       26.5  no           s < -1.8
+    generator         0.9968            -3.38      -11.9  -0.000167       29.4  no           s > 2.0
 
-    settling gap          → 0.63; real does not settle at 1
-    proper scoring rule   no: where 0.95 of the images are real, the best answer is p = 0.61 instead of 0.95
-    weight to match BCE   discriminator 2.83, generator 4.83 (slopes at p=0.5)
+    settling gap          0.9798; real does not settle at 1
+    proper scoring rule   no: where 0.10 of the images are real, the best answer is p = 0.33 instead of 0.10
+    weight to match BCE   discriminator 0.0454, generator 0.0421 (slopes at p=0.5)
     elementwise           yes
     finite in             float64, float32, float16, bfloat16, for scores from -8 to 8 and at -30 and 30
 
@@ -31,19 +36,17 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-EPS = 1e-8  # divisors, roots and logarithms are guarded below this magnitude, nowhere else
-
 
 def real(score: Tensor) -> Tensor:
     """Loss of the discriminator on real images, elementwise."""
     y_pred = torch.sigmoid(score)
-    return torch.sqrt(1.0 / y_pred.clamp(min=EPS)) + y_pred
+    return (3.08203 - 3.0 * y_pred) ** 4
 
 
 def fake(score: Tensor) -> Tensor:
     """Loss of the discriminator on generated images, elementwise."""
     y_pred = torch.sigmoid(score)
-    return 0.0001 + y_pred
+    return (-(3.0 * y_pred)) ** 4
 
 
 def generator(score: Tensor) -> Tensor:
@@ -54,11 +57,11 @@ def generator(score: Tensor) -> Tensor:
 def loss(score: Tensor, y_real: Tensor) -> Tensor:
     """Loss for any target, elementwise: 1 for real, 0 for fake, or soft."""
     y_pred = torch.sigmoid(score)
-    return torch.sqrt((y_real / y_pred.clamp(min=EPS)).clamp(min=EPS)) + y_pred
+    return (3.08203 * y_real - 3.0 * y_pred) ** 4
 
 
-class Evolved_b565482e(nn.Module):
-    """Evolved_b565482e on raw discriminator scores.
+class Quartic(nn.Module):
+    """Quartic on raw discriminator scores.
 
     Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
     of tensors (one a discriminator scale), which gives the mean over the list. float16 and bfloat16 scores are
