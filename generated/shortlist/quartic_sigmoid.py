@@ -1,8 +1,8 @@
-r"""Quartic: a GAN loss for PyTorch, in one file.
+r"""QuarticSigmoid: a GAN loss for PyTorch, in one file.
 
 The loss, in the language of lossgen::
 
-    loss Quartic(y_real, y_pred) = (3.08203 * y_real - 3 * y_pred)^4
+    loss QuarticSigmoid(y_real, y_pred) = (3.08203 * y_real - 3 * y_pred)^4
 
 The fourth power of the distance to the target, a little beyond it. Found by lossgen evolve on digits, seed 3.
 Searched as: (y_real - y_pred - y_pred + (y_real / 0.4803 - y_pred))^4
@@ -60,8 +60,8 @@ def loss(score: Tensor, y_real: Tensor) -> Tensor:
     return (3.08203 * y_real - 3.0 * y_pred) ** 4
 
 
-class Quartic(nn.Module):
-    """Quartic on raw discriminator scores.
+class QuarticSigmoid(nn.Module):
+    """QuarticSigmoid on raw discriminator scores.
 
     Called as criterion(score, target) it stands in for nn.BCEWithLogitsLoss. Scores may have any shape, or be a list
     of tensors (one a discriminator scale), which gives the mean over the list. float16 and bfloat16 scores are
