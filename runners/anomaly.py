@@ -39,7 +39,6 @@ from lossgen.gan.sampling import to_bytes, to_unit
 from lossgen.gan.script import Asked, run_script, write_picture
 from lossgen.gan.training import TrainingError
 from lossgen.gan.watch import diversity
-from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 
 SHOWN = 8
@@ -279,6 +278,8 @@ def _extremes(
 def draw_roc(tests: Mapping[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], path: Path) -> Path:
     """The receiver operating characteristic of each test, as a picture."""
     from sklearn.metrics import roc_curve
+
+    from lossgen.report.canvas import COLOURS, new_figure, save  # training needs no pictures
 
     figure = new_figure(4.6, 4.4)
     axes = figure.add_subplot()
