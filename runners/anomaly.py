@@ -1,6 +1,6 @@
 """Anomaly detection by GANs as a benchmark for losses: f-AnoGAN and GANomaly; a plug-in for lossgen, and a script.
 
-    lossgen compare bce wasserstein ganetic --runner anomaly --data pneumoniamnist --normal-class normal
+    lossgen compare bce wasserstein ganetic --runner anomaly --data pneumoniamnist --normal-class 0
     python runners/anomaly.py --loss ganetic --data odir5k_64 --normal-class normal --anomalous-class glaucoma
 
 The GAN is trained on normal images alone. `--model fanogan`: the loss trains a DCGAN, and an encoder finds each image
