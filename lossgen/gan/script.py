@@ -67,7 +67,7 @@ def write_picture(images: NDArray[np.uint8], path: Path, columns: int = 8) -> Pa
     from PIL import Image
 
     picture = Image.fromarray(grid(images, columns))
-    scale = max(1, ENLARGED // picture.width)
+    scale = max(1, round(ENLARGED / picture.width))
     size = (picture.width * scale, picture.height * scale)
     picture.resize(size, Image.Resampling.NEAREST).save(path)
     return path
