@@ -32,7 +32,7 @@ from lossgen.gan import fanogan, ganomaly
 from lossgen.gan.benchmark import GANRunner, TrainingOptions, checked
 from lossgen.gan.data import ImageSet
 from lossgen.gan.detection import Detection, averaged, detection, of_kind, rates, roles
-from lossgen.gan.members import Task, train
+from lossgen.gan.members import Task
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
 from lossgen.gan.sampling import to_bytes, to_unit
@@ -43,8 +43,6 @@ from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Prepara
 
 SHOWN = 8
 """Images of each kind that are shown with their scores."""
-
-
 WHOLE = ("model", "normal_class", "anomalous_class", "width", "latent", "encoder_steps", "lr_encoder")
 """Options that hold for all trainings, since they decide how these are tested."""
 
@@ -131,11 +129,10 @@ class Anomaly(GANRunner):
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""
-        for name in (name for member in members for name in member.condition if name in WHOLE):
-            raise InputError(f"option {name}: cannot differ from training to training; give it for all")
-        settings = [self.setting(member.condition) for member in members]
-        together = None if self.chosen.model == "fanogan" else False
-        return train(members, settings, self.task, budget, together)
+        apart = next((name for member in members for name in member.condition if name in WHOLE), None)
+        if apart is not None:
+            raise InputError(f"option {apart}: cannot differ from training to training; give it for all")
+        return super().train(members, budget)
 
     def architecture(self, chosen: Options) -> Architecture:
         name = "dcgan" if chosen.model == "fanogan" else "ganomaly"
@@ -173,11 +170,11 @@ class Anomaly(GANRunner):
         for split, (images, odd) in self.held_out.items():
             scores, made[split] = score(images)
             values = scores.cpu().double().numpy()
+            if self.keeps_tests and split == " test":
+                self.tested = values, to_bytes(made[split]).cpu().numpy()
             if not np.isfinite(values).all():
                 raise TrainingError("diverged", f"{int((~np.isfinite(values)).sum())} scores are not finite", 0)
             found |= {f"{name}{split}": value for name, value in rates(values, odd).items()}
-        if self.keeps_tests:
-            self.tested = values, to_bytes(made[" test"]).cpu().numpy()
         return found, made[""]
 
 
@@ -227,10 +224,11 @@ def detect(asked: Asked) -> None:
             written.append(write_picture(shown, path, columns=len(shown) // 3))
             click.echo(f"{title}: {_said(found)}\n{path.name}: {caption}")
         if len(tests) > 1:
-            report["average"] = asdict(averaged(list(tests.values())))
+            mean = averaged(list(tests.values()))
+            report["average"] = asdict(mean)
         numbers.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if len(tests) > 1:
-        click.echo(f"average over {len(tests)} classes: {_said(averaged(list(tests.values())))}")
+        click.echo(f"average over {len(tests)} classes: {_said(mean)}")
     if tests:
         written.append(draw_roc(tests, roc))
     click.echo("wrote " + "\n      ".join(map(str, written)))

@@ -34,7 +34,7 @@ from lossgen.gan.features import Judge
 from lossgen.gan.growth import Growth
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.equalised import GROUP, SIZES, doublings_to
-from lossgen.gan.nets.progressive import Grown, shrunk
+from lossgen.gan.nets.progressive import Grown, enlarged, shrunk
 from lossgen.gan.regularisers import REGULARISERS
 from lossgen.gan.sampling import sample, to_bytes, to_unit
 from lossgen.gan.script import Asked, run_script, write_picture
@@ -116,12 +116,10 @@ class Progressive(ImageGAN):
         growth = self.growth(self.chosen)
         if growth is None:
             return [(str(self.data.size), self.data.size, steps)]
-        ends = {math.ceil(end / self._shown) for _, end in growth.phases()}
-        found = []
-        for step in sorted({*(end for end in ends if 0 < end < steps), steps}):
-            last = growth.at((step - 1) * self._shown)
-            found.append((f"{last.side}" + " fading in" * (last.alpha < 1.0), last.side, step))
-        return found
+        ends = {math.ceil(end / self._shown) for end in growth.ends()}
+        known = sorted({*(end for end in ends if 0 < end < steps), steps})
+        lasts = [(growth.at((step - 1) * self._shown), step) for step in known]
+        return [(last.phase, last.side, step) for last, step in lasts]
 
     def judge_at(self, side: int, device: str) -> Judge:
         """What judges images that were enlarged from `side`, by real ones that were made as small and enlarged."""
@@ -134,11 +132,8 @@ class Progressive(ImageGAN):
 
 def _blurred(split: ImageSet, side: int) -> ImageSet:
     """The images reduced to `side` pixels and enlarged again."""
-    size = split.images.shape[-1]
     small = shrunk(to_unit(torch.from_numpy(split.images)), Grown(doublings_to(side)))
-    times = size // side
-    images = to_bytes(small.repeat_interleave(times, -1).repeat_interleave(times, -2)).numpy()
-    return ImageSet(images, split.labels)
+    return ImageSet(to_bytes(enlarged(small, split.images.shape[-1] // side)).numpy(), split.labels)
 
 
 def beside_the_original(asked: Asked) -> None:
@@ -152,7 +147,8 @@ def beside_the_original(asked: Asked) -> None:
     members.append(asked.member)
     rows: list[tuple[str, ...]] = []
     drawn: dict[str, list[NDArray[np.uint8]]] = {member.name: [] for member in members}
-    for phase, side, step in runner.ends(asked.steps):
+    ends = runner.ends(asked.steps)
+    for phase, side, step in ends:
         judge = runner.judge_at(side, asked.device)
         training, members = members, []
         for member in training:
@@ -176,7 +172,7 @@ def beside_the_original(asked: Asked) -> None:
         if grids:
             file = "original" if "(original)" in name else name
             written.append(write_picture(np.concatenate(grids), asked.out / f"{file}.png", columns=16))
-    phases = ", ".join(phase for phase, _, _ in runner.ends(asked.steps))
+    phases = ", ".join(phase for phase, _, _ in ends)
     click.echo(f"a row of a picture has what a phase ends with, from the top: {phases}")
     click.echo("wrote " + "\n      ".join(map(str, written)))
 

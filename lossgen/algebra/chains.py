@@ -119,8 +119,10 @@ def _unit_term(product: Product) -> Expression:
             continue
         numbers = dict.fromkeys(abs(Product.of(term).number) for _, term in _terms(base) if not term.is_number)
         for number in list(numbers)[:_UNITS]:
+            if number in (0.0, 1.0):
+                continue
             divided = _divided(base, number)
-            if number in (0.0, 1.0) or divided in product.factors:
+            if divided in product.factors:
                 continue
             factors = {divided if key == base else key: power for key, power in product.factors.items()}
             turned = Product(product.number, factors, product.divisors, product.by)

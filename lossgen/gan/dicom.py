@@ -37,7 +37,10 @@ def size_of(path: Path) -> tuple[int, int, int, int]:
     Raises:
         InputError: it is no DICOM file with an image, or pydicom is not installed.
     """
-    content = _read(path, pixels=False)
+    return _size(path, _read(path, pixels=False))
+
+
+def _size(path: Path, content: Any) -> tuple[int, int, int, int]:
     try:
         frames = int(content.get("NumberOfFrames", 1) or 1)
         return int(content.Rows), int(content.Columns), int(content.BitsStored), frames
@@ -54,8 +57,8 @@ def decode(path: Path) -> Pixels:
     """
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
-    frames = size_of(path)[3]
     content = _read(path, pixels=True)
+    frames = _size(path, content)[3]
     try:
         values = content.pixel_array
         values = values[0] if frames > 1 else values

@@ -25,6 +25,8 @@ WEIGHTS = {"contextual": 50.0, "encoder": 1.0}
 class Ganomaly(Training):
     """The loop of one member."""
 
+    alone = True
+
     def __init__(self, criteria: Sequence[nn.Module], *others: Any, **more: Any) -> None:
         if len(criteria) != 1:
             raise ValueError(f"GANomaly trains one member at a time, not {len(criteria)}")

@@ -39,16 +39,11 @@ class Growth:
         """The number of images with which the side of so many doublings began to fade in; 0 for the coarsest."""
         return self.stable + (doublings - 1) * (self.fade + self.stable) if doublings else 0
 
-    def phases(self) -> Iterator[tuple[str, int]]:
-        """Each phase but the last, which has no end: its name, and the number of images that end it."""
-        end = self.stable
-        yield f"{Grown(0).side}", end
+    def ends(self) -> Iterator[int]:
+        """The number of images that ends each phase but the last, which has no end."""
         for level in range(1, self.doublings + 1):
-            end += self.fade
-            yield f"{Grown(level).side} fading in", end
-            if level < self.doublings:
-                end += self.stable
-                yield f"{Grown(level).side}", end
+            yield self.began(level)
+            yield self.began(level) + self.fade
 
     @property
     def complete(self) -> int:

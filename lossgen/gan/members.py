@@ -93,7 +93,7 @@ def train(
             )
     together = task.images.device.type != "cpu" if together is None else together
     with one_thread():
-        for group in _groups(runs, together):
+        for group in _groups(runs, together and not task.training.alone):
             _train_group(group, task, budget)
     return [run.done() for run in runs]
 

@@ -67,7 +67,10 @@ class Training:
         failures: why, by number.
         diversity: of the images at the side that the networks have grown to.
         losses: of the last step, (members, 2): the discriminators' and the generators'.
+        alone: whether such trainings can have one member only.
     """
+
+    alone = False
 
     def __init__(
         self,

@@ -20,7 +20,8 @@ def test_the_edges_of_the_phases() -> None:
     assert growth.complete == 300
     assert [growth.began(doublings) for doublings in (0, 1, 2)] == [0, 50, 200]
     assert all(growth.at(growth.began(doublings)).doublings == doublings for doublings in (0, 1, 2))
-    assert list(growth.phases()) == [("4", 50), ("8 fading in", 150), ("8", 200), ("16 fading in", 300)]
+    phases = [(growth.at(end - 1).phase, end) for end in growth.ends()]
+    assert phases == [("4", 50), ("8 fading in", 150), ("8", 200), ("16 fading in", 300)]
 
 
 def test_networks_of_one_side_do_not_grow() -> None:

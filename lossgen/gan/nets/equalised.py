@@ -17,7 +17,9 @@ ROOT2 = math.sqrt(2.0)
 SLOPE = 0.2
 """Of the LeakyReLU on negative values."""
 EPS = 1e-8
-SIZES = (4, 8, 16, 32, 64)
+START = 4
+"""Side of the coarsest features, in pixels."""
+SIZES = (START, 8, 16, 32, 64)
 """Sides of images that are there, in pixels; each but the first is the one before doubled."""
 GROUP = 4
 """Images whose standard deviation the discriminator sees, at least."""

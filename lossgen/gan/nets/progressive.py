@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from lossgen.gan.nets.equalised import (
     ROOT2,
+    START,
     EqualisedConv2d,
     EqualisedLinear,
     MinibatchDeviation,
@@ -25,9 +26,6 @@ from lossgen.gan.nets.equalised import (
     leaky,
     pixel_norm,
 )
-
-START = 4
-"""Side of the coarsest images."""
 
 
 class Grown(NamedTuple):
@@ -46,10 +44,20 @@ class Grown(NamedTuple):
         """Of the images, in pixels."""
         return START << self.doublings
 
+    @property
+    def phase(self) -> str:
+        """In words: "8 fading in"."""
+        return f"{self.side}" + " fading in" * (self.alpha < 1.0)
+
+
+def enlarged(images: Tensor, times: int) -> Tensor:
+    """(…, H, W) → (…, times · H, times · W), nearest neighbours."""
+    return images.repeat_interleave(times, -1).repeat_interleave(times, -2)
+
 
 def doubled(images: Tensor) -> Tensor:
     """(…, H, W) → (…, 2H, 2W), nearest neighbours."""
-    return images.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    return enlarged(images, 2)
 
 
 def halved(images: Tensor) -> Tensor:
@@ -110,8 +118,7 @@ class Generator(nn.Module):
         if doublings and alpha < 1.0:
             images = torch.lerp(doubled(self.to_image[doublings - 1](before)), images, alpha)
         if not self.training and images.shape[-1] < self.size:
-            times = self.size // images.shape[-1]
-            images = images.repeat_interleave(times, -1).repeat_interleave(times, -2)
+            images = enlarged(images, self.size // images.shape[-1])
         return images
 
 

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from lossgen.gan.nets.equalised import (
     EPS,
     ROOT2,
+    START,
     EqualisedConv2d,
     EqualisedLinear,
     MinibatchDeviation,
@@ -32,7 +33,6 @@ from lossgen.gan.nets.equalised import (
     pixel_norm,
 )
 
-START = 4
 MAPPING = 8
 """Layers of the mapping network."""
 MAPPING_RATE = 0.01
