@@ -40,6 +40,15 @@ def test_learns_classes_and_is_found_again(dataset: Build, cache: Path, monkeypa
     np.testing.assert_array_equal(first.features(images), again.features(images))
 
 
+def test_a_network_that_another_torch_describes_otherwise_is_found_again(
+    dataset: Build, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load_extractor(dataset())
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "extra_repr", lambda _: "as of another version")
+    monkeypatch.setattr(small_extractors, "_make", lambda *_: pytest.fail("trained again"))
+    assert load_extractor(dataset()).digest == first.digest
+
+
 def test_same_training_same_weights(dataset: Build, cache: Path) -> None:
     first = load_extractor(dataset())
     stored(cache).unlink()
