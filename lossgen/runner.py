@@ -86,11 +86,13 @@ class Budget:
         steps: absolute step to reach (generator updates), counted from step 0 also when a member continues.
         on_step: called with (member index, step) now and then, for progress.
         on_note: called with what the user should know of how it goes, in a sentence.
+        trial: whether only the price of a step is asked for; then each is to cost what the dearest of a training does.
     """
 
     steps: int
     on_step: Callable[[int, int], None] | None = None
     on_note: Callable[[str], None] | None = None
+    trial: bool = False
 
     def note(self, text: str) -> None:
         """Say something to whoever listens."""
@@ -181,6 +183,8 @@ def find_runner(name: str) -> RunnerFile:
     Raises:
         InputError: nothing is called so, the file does not load, or it holds no runner or several.
     """
+    from pydantic import BaseModel
+
     path = _runner_path(name)
     try:
         text = path.read_bytes()
@@ -198,6 +202,10 @@ def find_runner(name: str) -> RunnerFile:
     missing = [name for name in ("options", "scale_free", "prepare") if not hasattr(classes[0], name)]
     if missing:
         raise InputError(f"runner {path}: {classes[0].__name__} has no {', '.join(missing)}; see lossgen/runner.py")
+    options = classes[0].options
+    if not (inspect.isclass(options) and issubclass(options, BaseModel) and options is not BaseModel):
+        where = f"runner {path}: the options of {classes[0].__name__}"
+        raise InputError(f"{where} are no pydantic model; without any, write: class Options(BaseModel): pass")
     return RunnerFile(path.stem, path, hashlib.sha256(text).hexdigest(), cast("type[Runner]", classes[0]))
 
 

@@ -133,6 +133,8 @@ def test_runner_files(call: Call, tmp_path: Path, text: str, words: list[str]) -
     ("change", "words"),
     [
         (("    options = Options", "    settings = Options"), ["no options"]),
+        (("    options = Options", "    options = BaseModel"), ["no pydantic model", "class Options(BaseModel)"]),
+        (("    options = Options", "    options = {}"), ["no pydantic model", "class Options(BaseModel)"]),
         (('{"distance": "min"}', '{"distance": "minimize"}'), ["minimize", "'min' or 'max'"]),
         (('{"distance": "min"}', "{}"), ["at least one metric"]),
         (
