@@ -96,7 +96,7 @@ class Progressive(ImageGAN):
     def train(self, members: Any, budget: Budget) -> list[Outcome]:
         growth = self.growth(self.chosen)
         incomplete = growth is not None and (budget.steps - 1) * self._shown < growth.complete
-        if growth is not None and incomplete and budget.steps not in self.told:
+        if growth is not None and incomplete and not budget.trial and budget.steps not in self.told:
             self.told.add(budget.steps)
             grown = growth.at((budget.steps - 1) * self._shown)
             budget.note(

@@ -126,7 +126,10 @@ class Session:
             if self.stopping:
                 self.nothing_yet()
             keep: Keep = "state" if config.races and steps == TIMING_STEPS[1] else "nothing"  # as a race has it
-            tasks = [self.task("timing", entry, replicate, steps, keep) for replicate in range(count)]
+            tasks = [
+                dataclasses.replace(self.task("timing", entry, replicate, steps, keep), trial=True)
+                for replicate in range(count)
+            ]
             self.pool.run(tasks, done, timeout=limit)
         few, many = TIMING_STEPS
         a_step = max((seconds[many] - seconds[few]) / (many - few), 1e-6)

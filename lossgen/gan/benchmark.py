@@ -5,6 +5,7 @@ A runner derives from `ImageGAN` and says which networks; a GAN that trains in s
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -146,6 +147,8 @@ class GANRunner:
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
         """Train each member to `budget.steps`, under the options with its condition in place of them."""
         settings = [self.setting(member.condition) for member in members]
+        if budget.trial:  # a step of the full-grown networks is the dearest
+            settings = [replace(setting, growth=None) for setting in settings]
         return train(members, settings, self.task, budget)
 
     def setting(self, condition: Mapping[str, float]) -> Setting:

@@ -84,6 +84,40 @@ def test_a_population_goes_to_one_worker_and_its_notes_come_back(tmp_path: Path)
     assert max(lists) >= 15  # the verification
 
 
+COUNTING = """
+from pathlib import Path
+from pydantic import BaseModel
+from lossgen.runner import Outcome, Preparation
+
+class Options(BaseModel):
+    pass
+
+class Counting:
+    options, objectives, scale_free = Options, {"value": "min"}, True
+
+    def __init__(self, options):
+        pass
+
+    def prepare(self, data, device):
+        return Preparation({})
+
+    def train(self, members, budget):
+        with Path("trials").open("a") as file:
+            file.write(f"{budget.steps} {budget.trial}\\n")
+        return [Outcome("ok", {"value": 1.0}, step=budget.steps) for _ in members]
+"""
+
+
+def test_a_runner_is_told_which_trainings_are_for_their_price(tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING)
+    lossgen(
+        "compare", "bce", "--runner", "counting.py", "--steps", "60", "--seeds", "2", "--workers", "0", cwd=tmp_path
+    )
+    assert (tmp_path / "trials").read_text().split("\n") == [
+        "20 True", "20 True", "60 True", "60 False", "60 False", "",
+    ]  # fmt: skip
+
+
 def test_a_member_that_kills_its_worker_is_told_from_the_others_in_its_list(tmp_path: Path) -> None:
     command = ["compare", "bce", "loss Evolved_x(y_real, y_pred) = square(y_pred - y_real)", "hinge", "--runner", TOY]
     flags = ["--steps", "10", "--seeds", "2", "--together", "--workers", "1", "--misbehave", "die", "--out", "run"]

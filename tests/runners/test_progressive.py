@@ -14,7 +14,7 @@ from PIL import Image
 
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
-from lossgen.gan import features
+from lossgen.gan import benchmark, features
 from lossgen.resources import resource_dir
 from lossgen.runner import Budget, DataSpec, Member, RunnerFile, find_runner
 
@@ -66,6 +66,17 @@ def test_what_is_not_complete_is_said(found: RunnerFile) -> None:
         "20 steps end at 8 of 8 pixels, faded in to 90%; 21 steps complete the networks",
     ]
     assert "style networks of width 4;" in made(found, architecture="style").setting_described()
+
+
+def test_the_price_is_that_of_full_grown_networks(found: RunnerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner, said = made(found), list[str]()
+    (outcome,) = runner.train([member("bce")], Budget(4, on_note=said.append, trial=True))
+    assert outcome.status == "ok" and not said
+    settings: list[Any] = []
+    monkeypatch.setattr(benchmark, "train", lambda members, found, task, budget: settings.extend(found))
+    for trial in (True, False):
+        runner.train([member("bce")], Budget(100, trial=trial))
+    assert settings[0].growth is None and settings[1].growth == runner.growth(runner.chosen)
 
 
 def test_the_phases_on_the_way(found: RunnerFile) -> None:

@@ -34,6 +34,7 @@ class Task:
         steps: absolute step to reach.
         check: "" to train; "equal" only to compare the module with the kernel, "full" to run `full_checks` on it, too.
             The outcome of a check is "ok", with what was found as its reason, or "crashed" with the fault.
+        trial: whether only the price is asked for.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Task:
     loss: str
     steps: int
     check: Check = ""
+    trial: bool = False
 
 
 def write(stream: IO[str], message: Mapping[str, Any]) -> None:
@@ -63,6 +65,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
         "state_only": member.state_only,
         "steps": task.steps,
         "check": task.check,
+        "trial": task.trial,
     }
 
 
@@ -76,7 +79,7 @@ def task_from_json(message: Mapping[str, Any]) -> Task:
         Path(message["keep"]) if message["keep"] else None,
         message["state_only"],
     )
-    return Task(message["key"], member, message["loss"], message["steps"], message["check"])
+    return Task(message["key"], member, message["loss"], message["steps"], message["check"], message["trial"])
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -88,7 +88,8 @@ class Server:
         outcomes: list[Outcome] = []
         try:
             if sound:
-                found = self.runner.train([task.member for task in sound], Budget(sound[0].steps, on_step, on_note))
+                budget = Budget(sound[0].steps, on_step, on_note, sound[0].trial)
+                found = self.runner.train([task.member for task in sound], budget)
                 objective = next(iter(self.runner.objectives))
                 # A runner's own idea of its seconds is not asked for: budgets are planned with these.
                 seconds = (time.monotonic() - started) / len(sound)
