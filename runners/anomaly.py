@@ -66,7 +66,11 @@ class Options(TrainingOptions):
 
 
 class Anomaly(GANRunner):
-    """Fitness: AUROC on the validation split; of GANomaly the median of the last three checkpoints."""
+    """Fitness: AUROC on the validation split; of GANomaly the median of the last three checkpoints.
+
+    Members are trained one by one also on a GPU, since an encoder, or a decoder, of each takes as long as its GAN;
+    `--workers` share the GPU.
+    """
 
     options = Options
     objectives: Mapping[str, Direction] = {"AUROC": "max"}
@@ -79,6 +83,10 @@ class Anomaly(GANRunner):
         self.scale_free = self.scale_free and self.chosen.model == "fanogan"
         self.tested: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None
         self.keeps_tests = False  # whether the scores of the last training are to be had, with what was made anew
+
+    def load(self, data: DataSpec, device: str) -> None:
+        super().load(data, device)
+        self.together = False
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images, and leave out of train all that is not normal."""
@@ -245,7 +253,7 @@ def _turns(asked: Asked) -> list[tuple[Anomaly, Preparation]]:
     found = []
     for name in runner.data.classes or ("",):
         one = Anomaly(checked(Options, runner.chosen.model_dump() | {f"{in_turn}_class": name}))
-        one.data, one.together = runner.data, runner.together
+        one.data = runner.data
         found.append((one, one.prepare_roles(asked.device)))
     return found
 

@@ -120,6 +120,16 @@ def test_both_protocols_and_a_pair(found: RunnerFile) -> None:
     assert ", protocol B, 3 normal; f-AnoGAN of width 4" in one.said.protocol["setting"]
 
 
+def test_members_are_trained_one_by_one_also_on_a_gpu(found: RunnerFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossgen.gan.benchmark.check_device", lambda device: None)
+    together = {}
+    for file in (found, find_runner("dcgan")):
+        runner: Any = file.cls(file.cls.options())
+        runner.load(DataSpec("digits"), "cuda")
+        together[file.name] = runner.together
+    assert together == {"anomaly": False, "dcgan": True}
+
+
 def test_what_is_wrong(found: RunnerFile) -> None:
     with pytest.raises(InputError, match=r"say which class is normal \(--normal-class\) or anomalous"):
         made(found, normal_class="")
