@@ -6,6 +6,8 @@ The loss, in the language of lossgen::
 
 Found by lossgen evolve on digits, seed 4.
 Searched as: (y_real + log(abs(y_pred)) + (log(y_real - 1.358) - y_real)) * ((exp(y_pred) - y_pred) * y_pred)
+On fresh seeds (docs/discovered.md): 1.06 of BCE's distance over four pairs of learning rates, 1000 steps; not shown to
+differ.
 
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 

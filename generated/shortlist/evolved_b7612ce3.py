@@ -6,6 +6,8 @@ The loss, in the language of lossgen::
 
 Found by lossgen evolve on digits, seed 3.
 Searched as: (-y_real + abs(sqrt(sqrt(y_real - y_real)) - (y_real * abs(y_pred) + log(0.4003 / y_pred)))) * y_pred + y_real
+On fresh seeds (docs/discovered.md): 1.02 of BCE's distance over four pairs of learning rates, 1000 steps; not shown to
+differ.
 
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 

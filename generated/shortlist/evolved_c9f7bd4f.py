@@ -6,6 +6,8 @@ The loss, in the language of lossgen::
 
 Found by lossgen evolve on digits, seed 5.
 Searched as: (y_pred^3 - 1.702 * y_real * abs(y_pred + y_real) - (y_real / (y_real + y_pred) - (y_real + (y_pred - y_pred))) * 0.6038 - exp(y_real)) / 1.22
+On fresh seeds (docs/discovered.md): 0.90 of BCE's distance over four pairs of learning rates, 1000 steps; not shown to
+differ.
 
 In LaTeX, with y the target, p = sigmoid(s) and s the raw score::
 
