@@ -1,0 +1,79 @@
+"""What tells anomalous images without any GAN? Four scores that train nothing, for a detector to be held beside.
+
+    LOSSGEN_DATA=DIR python benchmarks/detection.py [--out benchmarks/results/detection.json]
+
+On the splits of the runner `anomaly` (PneumoniaMNIST, 28 pixels, class 0 normal; fundus, 32 pixels, normal against
+glaucoma): the distance to the nearest normal training image in pixels, that to their mean, the distance to the plane of
+their first 32 principal components, and how low the contrast of the image is, its standard deviation with the sign
+turned. AUROC and average precision on the validation split and on the test split, with 95 % bootstrap intervals. About
+a minute.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from lossgen.evolution.run import versions
+from lossgen.gan.data import ImageSet, load
+from lossgen.gan.detection import detection, of_kind, roles
+from lossgen.gan.nets.dcgan import SIZES
+from lossgen.runner import DataSpec
+
+DATA = (("pneumoniamnist", 28, "0", ""), ("odir5k_64", 32, "normal", "glaucoma"))
+COMPONENTS = 32
+
+Floats = NDArray[np.float64]
+
+
+def flat(images: NDArray[np.uint8]) -> Floats:
+    """(N, pixels), in [0, 1]."""
+    return images.reshape(len(images), -1) / 255.0
+
+
+def scored(normal: Floats, images: Floats) -> Mapping[str, Floats]:
+    """Scores of `images` by name, higher meaning anomalous, given normal training images."""
+    mean = normal.mean(0)
+    axes = np.linalg.svd(normal - mean, full_matrices=False)[2][:COMPONENTS]
+    away = images - mean
+    return {
+        "nearest normal image": np.array([np.square(normal - image).sum(1).min() for image in images]),
+        "mean normal image": np.square(away).sum(1),
+        f"{COMPONENTS} principal components": np.square(away - away @ axes.T @ axes).sum(1),
+        "low contrast": -images.std(1),
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--out", default="benchmarks/results/detection.json", type=click.Path(path_type=Path), show_default=True)
+def main(out: Path) -> None:
+    found = []
+    for name, size, normal, anomalous in DATA:
+        data = load(DataSpec(name, image_size=size), tuple(SIZES))
+        kinds = roles(data, normal, anomalous)
+        known = flat(data.train.images[of_kind(data.train, kinds.normal)])
+
+        def tested(part: ImageSet, kinds=kinds, known=known):
+            rows = of_kind(part, (*kinds.normal, *kinds.anomalous))
+            odd = of_kind(part, kinds.anomalous)[rows]
+            return {score: detection(values, odd) for score, values in scored(known, flat(part.images[rows])).items()}
+
+        each = {"validation": tested(data.validation), "test": tested(data.test)}
+        print(f"{name} at {size} pixels, {kinds.title}: AUROC (95 % interval) on validation and on test")
+        for score in each["test"]:
+            said = [f"{one.auroc:.3f} ({one.auroc_interval[0]:.3f} – {one.auroc_interval[1]:.3f})" for one in
+                    (each["validation"][score], each["test"][score])]  # fmt: skip
+            print(f"  {score:<26}" + "   ".join(said))
+        splits = {split: {score: asdict(one) for score, one in scores.items()} for split, scores in each.items()}
+        found.append({"data": name, "size": size, "roles": kinds.title, **splits})
+    result = {"schema": 1, "versions": versions(), "found": found}
+    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    main()
