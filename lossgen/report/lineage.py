@@ -134,8 +134,10 @@ def called(node: Mapping[str, Any]) -> str:
 
 
 def value_text(node: Mapping[str, Any]) -> str:
-    """The fitness of a node, or what else its trainings came to."""
-    return f"{node['fitness']:.4g}" if "fitness" in node else str(node["status"])
+    """The fitness of a node, or what else its trainings came to: "part way" where it fell behind in a race."""
+    if "fitness" in node:
+        return f"{node['fitness']:.4g}"
+    return "part way" if node["status"] == "ok" else str(node["status"])
 
 
 def _changed(graph: "nx.DiGraph[str]", digest: str) -> str:

@@ -3,6 +3,7 @@
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -19,7 +20,7 @@ from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import to_text
 from lossgen.report.layers import crossings, place, stops_of, way
-from lossgen.report.lineage import WIDTH, changes, lineage_json, story, write_graphml
+from lossgen.report.lineage import WIDTH, changes, lineage_json, story, value_text, write_graphml
 from lossgen.report.lineage_picture import _apart, draw_lineage, generations
 
 FORMULAS = ["square(y_pred - y_real)", "log(y_pred) / (abs(log(y_real)) - exp(square(0.4858) * y_real) * 3.985)^4"]
@@ -231,3 +232,14 @@ def test_a_picture_has_every_loss_and_operator(tmp_path: Path) -> None:
     for node in above:
         assert f"<!-- {node[:8]} -->" in text
     assert text.count("<!-- crossover -->") == sum(origin == "crossover" for _, origin in above.nodes(data="origin"))
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"status": "ok", "fitness": 17.983}, "17.98"), ({"status": "ok"}, "part way"),
+        ({"status": "diverged"}, "diverged"),
+    ],
+)  # fmt: skip
+def test_what_fell_behind_in_a_race_is_not_called_ok(node: dict[str, Any], said: str) -> None:
+    assert value_text(node) == said
