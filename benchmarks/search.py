@@ -361,7 +361,11 @@ def main(searches: int, count: int, jobs: int, part: str, out: Path) -> None:
             write(result, out)
             print(f"{row['method']:<24}seed {row['seed']}: of {row['losses']} losses {row['loss']}")
             print(f"    verified FD[classifier] {row['verified']:.2f}", flush=True)
-        of = {name: [row["verified"] for row in rows if row["method"] == name] for name in METHODS}
+        # A champion that fails on a fresh seed stands there as null, and counts as worse than any.
+        of = {
+            name: [math.inf if row["verified"] is None else row["verified"] for row in rows if row["method"] == name]
+            for name in METHODS
+        }
         bred, drawn = of["evolution (NSGA-II)"], of["random draws"]
         print(
             f"digits: evolution {np.median(bred):.2f}, random draws {np.median(drawn):.2f} (medians of {len(bred)} and "
