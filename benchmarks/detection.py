@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -60,6 +61,18 @@ def scored(normal: Floats, images: Floats) -> Mapping[str, Floats]:
     }
 
 
+def tested(part: ImageSet, kinds: Roles, known: Floats, net: torch.nn.Module) -> dict[str, Any]:
+    """Of each score how well it tells the anomalous images of a split; and what share of either kind the classifier
+    takes for what it is."""
+    rows = of_kind(part, (*kinds.normal, *kinds.anomalous))
+    odd, odds = of_kind(part, kinds.anomalous)[rows], taught(net, part.images[rows], kinds)
+    scores = {**scored(known, flat(part.images[rows])), "classifier, with labels": odds}
+    return {
+        "scores": {score: asdict(detection(values, odd)) for score, values in scores.items()},
+        "known": {"normal": float((odds[~odd] < 0).mean()), "anomalous": float((odds[odd] > 0).mean())},
+    }
+
+
 @click.command(help=__doc__)
 @click.option("--out", default="benchmarks/results/detection.json", type=click.Path(path_type=Path), show_default=True)
 def main(out: Path) -> None:
@@ -68,28 +81,22 @@ def main(out: Path) -> None:
         data = load(DataSpec(name, image_size=size), tuple(SIZES))
         kinds = roles(data, normal, anomalous)
         known = flat(data.train.images[of_kind(data.train, kinds.normal)])
-
         net = load_extractor(data, "classifier").net
-
-        def tested(part: ImageSet, kinds=kinds, known=known, net=net):
-            rows = of_kind(part, (*kinds.normal, *kinds.anomalous))
-            odd, odds = of_kind(part, kinds.anomalous)[rows], taught(net, part.images[rows], kinds)
-            right = {"normal": (odds[~odd] < 0).mean(), "anomalous": (odds[odd] > 0).mean()}
-            print("the classifier is right on " + ", ".join(f"{share:.1%} of {kind}" for kind, share in right.items()))
-            scores = {**scored(known, flat(part.images[rows])), "classifier, with labels": odds}
-            return {score: detection(values, odd) for score, values in scores.items()}
-
-        each = {"validation": tested(data.validation), "test": tested(data.test)}
+        splits = {split: tested(getattr(data, split), kinds, known, net) for split in ("validation", "test")}
         print(f"{name} at {size} pixels, {kinds.title}: AUROC (95 % interval) on validation and on test")
-        for score in each["test"]:
-            said = [f"{one.auroc:.3f} ({one.auroc_interval[0]:.3f} – {one.auroc_interval[1]:.3f})" for one in
-                    (each["validation"][score], each["test"][score])]  # fmt: skip
-            print(f"  {score:<26}" + "   ".join(said))
-        splits = {split: {score: asdict(one) for score, one in scores.items()} for split, scores in each.items()}
+        for score in splits["test"]["scores"]:
+            print(f"  {score:<26}" + "   ".join(said(split["scores"][score]) for split in splits.values()))
+        shares = [f"{split['known']['normal']:.1%} and {split['known']['anomalous']:.1%}" for split in splits.values()]
+        print(f"  normal and anomalous images that the classifier knows: {'; on test '.join(shares)}")
         found.append({"data": name, "size": size, "roles": kinds.title, **splits})
     result = {"schema": 1, "versions": versions(), "found": found}
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {out}")
+
+
+def said(one: Mapping[str, Any]) -> str:
+    low, high = one["auroc_interval"]
+    return f"{one['auroc']:.3f} ({low:.3f} – {high:.3f})"
 
 
 if __name__ == "__main__":

@@ -235,13 +235,13 @@ def search_ring(method: str, racing: bool, seed: int) -> dict[str, Any]:
     return searched(config, method, racing, RING_SEEDS)
 
 
-def search_digits(method: str, racing: bool, seed: int) -> dict[str, Any]:
+def search_digits(method: str, seed: int) -> dict[str, Any]:
     """One search on the digits, of as many losses."""
     config = RunConfig(
         kind="evolve", runner="dcgan", objective="robust", grid=DIGITS_GRID, rungs=list(DIGITS_RUNGS),
         steps=DIGITS_RUNGS[-1][0], seed=seed, generations=8, polish=0, audit=0, population=GENERATION,
     )  # fmt: skip
-    return searched(config, method, racing, DIGITS_SEEDS)
+    return searched(config, method, True, DIGITS_SEEDS)
 
 
 def searched(config: RunConfig, method: str, racing: bool, seeds: int) -> dict[str, Any]:
@@ -277,8 +277,8 @@ def ring(searches: int, jobs: int) -> list[dict[str, Any]]:
 def digits(searches: int, jobs: int, known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The searches on the digits that are not known, as they end."""
     run: Callable[..., Any] = joblib.delayed(search_digits)
-    done = {(row["method"], row["racing"], row["seed"]) for row in known}
-    work = [(m, True, seed) for seed in range(searches) for m in ("evolution (NSGA-II)", "random draws")]
+    done = {(row["method"], row["seed"]) for row in known}
+    work = [(m, seed) for seed in range(searches) for m in ("evolution (NSGA-II)", "random draws")]
     yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
         run(*each) for each in work if each not in done
     )

@@ -191,7 +191,7 @@ def find_runner(name: str) -> RunnerFile:
     except OSError as error:
         raise InputError(f"runner {name}: cannot read {path}: {error.strerror}") from None
     module = _load(path, name)
-    classes = [
+    classes: list[Any] = [
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)
         if cls.__module__ == module.__name__ and callable(getattr(cls, "train", None)) and hasattr(cls, "objectives")
@@ -202,7 +202,7 @@ def find_runner(name: str) -> RunnerFile:
     missing = [name for name in ("options", "scale_free", "prepare") if not hasattr(classes[0], name)]
     if missing:
         raise InputError(f"runner {path}: {classes[0].__name__} has no {', '.join(missing)}; see lossgen/runner.py")
-    options = getattr(classes[0], "options")  # noqa: B009  of whatever class it is
+    options = classes[0].options
     if not (inspect.isclass(options) and issubclass(options, BaseModel) and options is not BaseModel):
         where = f"runner {path}: the options of {classes[0].__name__}"
         raise InputError(f"{where} are no pydantic model; without any, write: class Options(BaseModel): pass")

@@ -73,6 +73,7 @@ class Anomaly(GANRunner):
     """
 
     options = Options
+    alone = True
     objectives: Mapping[str, Direction] = {"AUROC": "max"}
     sizes: ClassVar[tuple[int, ...]] = tuple(SIZES)
     chosen: Options
@@ -83,10 +84,6 @@ class Anomaly(GANRunner):
         self.scale_free = self.scale_free and self.chosen.model == "fanogan"
         self.tested: tuple[NDArray[np.float64], NDArray[np.uint8]] | None = None
         self.keeps_tests = False  # whether the scores of the last training are to be had, with what was made anew
-
-    def load(self, data: DataSpec, device: str) -> None:
-        super().load(data, device)
-        self.together = False
 
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images, and leave out of train all that is not normal."""

@@ -84,6 +84,8 @@ class GANRunner:
     options: ClassVar[type[TrainingOptions]] = TrainingOptions
     scale_free = True  # Adam, and nothing beside the adversarial loss of those that are searched
     together = False  # on a GPU
+    alone: ClassVar[bool] = False
+    """Whether members are trained one by one on a GPU, too."""
     sizes: ClassVar[Sequence[int]] = ()
     """Sides of images that the networks make, in pixels."""
     largest_unasked: ClassVar[int] = 32
@@ -127,7 +129,7 @@ class GANRunner:
     def load(self, data: DataSpec, device: str) -> None:
         """Load the images."""
         check_device(device)
-        self.together = not device.startswith("cpu")
+        self.together = not (self.alone or device.startswith("cpu"))
         sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= self.largest_unasked]
         self.data = load(data, sizes, self.nearest)
 
