@@ -31,10 +31,13 @@ class ImageSet:
     Attributes:
         images: uint8, (N, C, H, W), C in {1, 3}.
         labels: int64, (N,), values 0..K-1; None where this split has none.
+        groups: int64, (N,), a number for each patient (or whatever else must not be torn apart); None where that is
+            not known.
     """
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64] | None
+    groups: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -52,6 +55,8 @@ class Dataset:
         classes: name of each label, empty without labels.
         digest: SHA-256 (hexadecimal) over the arrays of the three splits as used, to store with a result.
         notes: sentences for the user: splits that were made, resizing, missing labels, duplicates and the like.
+        made: the splits that were made, not found.
+        group_name: what groups number, in the singular.
     """
 
     name: str
@@ -61,6 +66,8 @@ class Dataset:
     classes: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    made: tuple[str, ...] = ()
+    group_name: str = "patient"
 
     @property
     def channels(self) -> int:
@@ -111,11 +118,15 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32), nearest: bool =
         *duplicate_notes(prints),
     ]
     sets = {
-        split: ImageSet(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), data.splits[split].labels)
+        split: ImageSet(
+            np.ascontiguousarray(images.transpose(0, 3, 1, 2)), data.splits[split].labels, data.splits[split].groups
+        )
         for split, images in arrays.items()
     }
     train, validation, test = (sets[split] for split in SPLITS)
-    return Dataset(data.name, train, validation, test, data.classes, digest_of(sets), tuple(notes))
+    return Dataset(
+        data.name, train, validation, test, data.classes, digest_of(sets), tuple(notes), data.made, data.group_name
+    )
 
 
 def _chosen_size(smallest: int, sizes: Sequence[int], nearest: bool) -> int:
