@@ -177,6 +177,11 @@ def identity(member: Member, setting: Setting, data: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def file_name(name: str) -> str:
+    """A member's name as the beginning of the names of its files."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:40]
+
+
 def _without_nothing(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields that say something, so that states of before there were the others are still known."""
     inner = {name: _without_nothing(value) if isinstance(value, dict) else value for name, value in fields.items()}
@@ -285,8 +290,7 @@ class _Run:
 
     def _keep(self, training: Training, row: int, folder: Path) -> dict[str, Path]:
         """Write state, model and samples under names of this member at this step: nothing is ever overwritten."""
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.member.name)[:40]
-        stem = f"{name}-{self.identity[:12]}-{training.step}"
+        stem = f"{file_name(self.member.name)}-{self.identity[:12]}-{training.step}"
         files = {
             "state": folder / f"{stem}.state.pt",
             "model": folder / f"{stem}.model.pt",

@@ -27,6 +27,10 @@ class Purpose(IntEnum):
     LABELS = 7
     ENCODER = 8
     ENCODER_BATCHES = 9
+    CLASSIFIER = 10
+    CLASSIFIER_BATCHES = 11
+    MOVES = 12
+    REPEATS = 13
 
 
 def stream(seed: int | Sequence[int], purpose: int, device: str = "cpu") -> torch.Generator:

@@ -1,0 +1,240 @@
+"""How images are split again and again, so that an interval covers the luck of the split.
+
+Where the data bring no test split of their own: stratified cross-validation, of which every fold is the test split
+once. Where they bring one: that is the test split always, and every fold is the validation split once. No patient is in
+two splits, where patients are known, and neither are two copies of one image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossgen.errors import InputError
+from lossgen.gan.data import Dataset, ImageSet, digest_of
+from lossgen.gan.duplicates import fingerprint
+from lossgen.gan.raw import Ints
+from lossgen.gan.splits import draw, plural
+
+Protocol = Literal["auto", "folds", "paper"]
+FEW = 2000
+"""Images below which cross-validation is made twice."""
+FOLDS = 5
+LEAST = 8
+"""Images of a class that can be split at all."""
+PAPER_SPLITS = 5
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What is trained and tested on, time after time.
+
+    Attributes:
+        runs: a data set each, whose three splits are one way to split the images.
+        description: of all of them, in a sentence.
+        fixed_test: whether the test split is the same in all.
+        left_out: images that a run does not train on, over those that it does, as the corrected resampled t-test has it
+            (Nadeau & Bengio 2003): n_test / n_train, or n_validation / n_train where the test split is fixed.
+        test_counts: (K,), different images of each class that are tested on, over all runs.
+        notes: sentences for the user.
+    """
+
+    runs: tuple[Dataset, ...]
+    description: str
+    fixed_test: bool
+    left_out: float
+    test_counts: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_classes(data: Dataset) -> None:
+    """Raise InputError where there are no two classes, each with enough images to be split."""
+    parts = (data.train, data.validation, data.test)
+    if any(part.labels is None for part in parts):
+        raise InputError(f"data {data.name}: has no labels for every split; there is nothing to classify")
+    if len(data.classes) < 2:
+        raise InputError(f"data {data.name}: is all of one class; a classifier needs at least two")
+    pool, own_test = _pool(data)
+    for name, count in zip(data.classes, _counts(data, pool)):
+        if count < LEAST:
+            has = f"class {name} has {plural(int(count), 'image')}" + " to train on" * (own_test is not None)
+            raise InputError(f"data {data.name}: {has}; at least {LEAST} are needed, or leave the class out")
+    absent = [name for name, count in zip(data.classes, _counts(data, own_test or pool)) if not count]
+    if absent:
+        raise InputError(f"data {data.name}: the test split holds no image of {absent[0]}; give it some")
+
+
+def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
+    """The data with so many training images of some classes, drawn by seed; validation and test as they are.
+
+    Where there is no test split of the data's own, all three are cut alike before they are split again.
+
+    Raises:
+        InputError: a class that there is not, or fewer images than asked for.
+    """
+    if not counts:
+        return data
+    for name in counts:
+        if name not in data.classes:
+            known = ", ".join(data.classes)
+            raise InputError(f"--class-counts: {name} is none of the classes of {data.name}, which are: {known}")
+    pool, rest = _pool(data)
+    labels = _labels(pool)
+    rng = np.random.default_rng(seed)
+    kept = []
+    for label, name in enumerate(data.classes):
+        rows = np.flatnonzero(labels == label)
+        wanted = counts.get(name, len(rows))
+        if wanted > len(rows):
+            raise InputError(f"--class-counts: {wanted} images of {name}, but there are {len(rows)} to train on")
+        kept.append(rng.permutation(rows)[:wanted])
+    chosen = np.sort(np.concatenate(kept))
+    few, test = take(pool, chosen), rest
+    if test is None:
+        few, test = _divided(few, 1 / 6, rng)
+    train, validation = _divided(few, 1 / 5 if rest is None else 1 / 6, rng)
+    said = f"Cut to {', '.join(f'{count} of {name}' for name, count in counts.items())}, by seed {seed}."
+    found = replace(_with(data, train, validation, test), notes=(*data.notes, said))
+    check_classes(found)
+    return found
+
+
+def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | None = None) -> Splits:
+    """The ways that the images are split.
+
+    Args:
+        protocol: "folds", or the paper's 8:1:1 (Ismail et al. 2023), so often by chance; auto is folds.
+        repeats: of the cross-validation; None: twice below `FEW` images, else once.
+
+    Raises:
+        InputError: a class, or its patients, are too few to be split so.
+    """
+    check_classes(data)
+    if protocol == "paper" and repeats == 1:
+        raise InputError("--repeats 1: an interval needs at least 2 splits; give more, or leave it out")
+    pool, own_test = _pool(data)
+    groups = _bound(pool)
+    rng = np.random.default_rng(seed)
+    notes = []
+    copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
+    if copies:
+        notes.append(f"{plural(copies, 'image')} repeat another one exactly; copies are kept in one split.")
+    if protocol == "paper":
+        if own_test is not None:
+            notes.append("The test split of the data's own is not used: --protocol paper splits all images 8:1:1.")
+            pool = _joined([pool, own_test])
+        runs = [_tenths(data, pool, rng) for _ in range(repeats or PAPER_SPLITS)]
+        said = f"split 8:1:1 by chance, {len(runs)} times"
+        tested = np.minimum(_counts(data, *(run.test for run in runs)), _counts(data, pool))
+        return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes))
+    times = repeats or (2 if len(pool) < FEW else 1)
+    parts = [fold for _ in range(times) for fold in _folds(data, pool, groups, rng)]
+    kept = f", no {data.group_name} in two splits" if pool.groups is not None else ""
+    often = {1: "once", 2: "twice"}.get(times, f"{times} times")
+    if own_test is not None:
+        runs = [_with(data, take(pool, rest), take(pool, fold), own_test) for rest, fold in parts]
+        said = f"stratified {FOLDS}-fold, {often}{kept}: each fold validates once; tested on the data's own test split"
+        tested = _counts(data, own_test)
+        return Splits(tuple(runs), said, True, 1 / (FOLDS - 1), tuple(tested.tolist()), tuple(notes))
+    runs = []
+    for rest, fold in parts:
+        runs.append(_with(data, *_divided(take(pool, rest), 1 / FOLDS, rng), take(pool, fold)))
+    said = f"stratified {FOLDS}-fold cross-validation, {often}{kept}; a fifth of what is not tested validates"
+    trained = (1 - 1 / FOLDS) ** 2
+    tested = _counts(data, pool)
+    return Splits(tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes))
+
+
+def take(split: ImageSet, rows: NDArray[np.integer]) -> ImageSet:
+    """These images of a split."""
+    labels = None if split.labels is None else split.labels[rows]
+    return ImageSet(split.images[rows], labels, None if split.groups is None else split.groups[rows])
+
+
+def _pool(data: Dataset) -> tuple[ImageSet, ImageSet | None]:
+    """What may be trained on, and the test split if it is the data's own."""
+    own = "test" not in data.made
+    parts = [data.train, data.validation, *([] if own else [data.test])]
+    return _joined(parts), data.test if own else None
+
+
+def _joined(parts: Sequence[ImageSet]) -> ImageSet:
+    groups = None if any(part.groups is None for part in parts) else np.concatenate([_groups(part) for part in parts])
+    return ImageSet(
+        np.concatenate([part.images for part in parts]), np.concatenate([_labels(part) for part in parts]), groups
+    )
+
+
+def _bound(pool: ImageSet) -> Ints:
+    """(N,): a number for all images that must stay together: those of a patient, and copies of one."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    prints = np.unique([fingerprint(image) for image in pool.images], return_inverse=True)[1]
+    if pool.groups is None:
+        return np.asarray(prints, dtype=np.int64)
+    patients = np.unique(pool.groups, return_inverse=True)[1]
+    # An image ties its patient to its pixels: what hangs together stays together.
+    count = int(patients.max()) + 1
+    links = coo_matrix((np.ones(len(prints)), (patients, count + prints)), shape=(count + int(prints.max()) + 1,) * 2)
+    return np.asarray(connected_components(links, directed=False)[1][patients], dtype=np.int64)
+
+
+def _folds(
+    data: Dataset, pool: ImageSet, groups: Ints, rng: np.random.Generator
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows of all but one fold, and of that one, for each."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = _labels(pool)
+    for label, name in enumerate(data.classes):
+        of_class = len(np.unique(groups[labels == label]))
+        if of_class < FOLDS:
+            what = data.group_name if pool.groups is not None else "different image"
+            few = f"class {name} is of {plural(of_class, what)}"
+            raise InputError(f"data {data.name}: {few}, too few for {FOLDS} folds; leave the class out")
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
+    found = list(splitter.split(np.zeros(len(labels)), labels, groups))
+    for _, fold in found:
+        absent = set(range(len(data.classes))) - set(labels[fold].tolist())
+        if absent:
+            name = data.classes[min(absent)]
+            raise InputError(
+                f"data {data.name}: a fold holds no image of {name}, since its {data.group_name}s have so unequal "
+                "numbers of images; leave the class out, or split the data yourself"
+            )
+    return found
+
+
+def _tenths(data: Dataset, pool: ImageSet, rng: np.random.Generator) -> Dataset:
+    rest, test = _divided(pool, 1 / 10, rng)
+    return _with(data, *_divided(rest, 1 / 9, rng), test)
+
+
+def _divided(images: ImageSet, share: float, rng: np.random.Generator) -> tuple[ImageSet, ImageSet]:
+    """What is left, and a share of the images, stratified; what must stay together does."""
+    drawn = draw(len(images), share, _labels(images), _bound(images), rng)
+    return take(images, np.flatnonzero(~drawn)), take(images, np.flatnonzero(drawn))
+
+
+def _counts(data: Dataset, *parts: ImageSet) -> Ints:
+    """(K,): images of each class in all of the parts together."""
+    labels = np.concatenate([_labels(part) for part in parts])
+    return np.bincount(labels, minlength=len(data.classes)).astype(np.int64)
+
+
+def _with(data: Dataset, train: ImageSet, validation: ImageSet, test: ImageSet) -> Dataset:
+    digest = digest_of({"train": train, "validation": validation, "test": test})
+    return replace(data, train=train, validation=validation, test=test, digest=digest)
+
+
+def _labels(split: ImageSet) -> Ints:
+    assert split.labels is not None
+    return split.labels
+
+
+def _groups(split: ImageSet) -> Ints:
+    assert split.groups is not None
+    return split.groups

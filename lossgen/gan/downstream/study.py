@@ -1,0 +1,250 @@
+"""A study: every arm on every split, each with a GAN and classifiers of its own, in processes side by side.
+
+A job is the plain arms of a run, or one loss in a run. What a job has found is written to a file that is named by all
+that it depends on: the same study in the same folder goes on where it was.
+"""
+
+import hashlib
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lossgen.gan.data import Dataset
+from lossgen.gan.downstream.answers import Answers
+from lossgen.gan.downstream.arms import PLAIN, SYNTHETIC, Arm, train_arm
+from lossgen.gan.downstream.classifiers import Recipe, log_probabilities
+from lossgen.gan.downstream.folds import Splits
+from lossgen.gan.downstream.synthesis import Made, Synthesis
+from lossgen.gan.files import replacing
+from lossgen.gan.setting import Setting
+from lossgen.runner import Budget, Member
+
+VERSION = 1
+"""To be raised when what a job computes changes in a way that its parts do not say."""
+SHOWN = 16
+"""Generated images a class that a job keeps."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The plain arms of a run, or one loss in it.
+
+    Attributes:
+        run: its number.
+        synthesis: the run's data, and how GANs are trained on them.
+        recipe: of the classifiers.
+        seed: of GANs and classifiers.
+        member: the loss; None for the plain arms.
+        setting: of the GANs.
+        steps: of the GANs.
+    """
+
+    run: int
+    synthesis: Synthesis
+    recipe: Recipe
+    seed: tuple[int, ...]
+    member: Member | None = None
+    setting: Setting | None = None
+    steps: int = 0
+
+    @property
+    def arms(self) -> Sequence[Arm]:
+        return PLAIN if self.member is None else SYNTHETIC
+
+    def name(self, arm: Arm) -> str:
+        """What an arm of this job is called."""
+        return arm.name if self.member is None else arm.name.replace("synthetic", f"synthetic by {self.member.name}", 1)
+
+    @property
+    def title(self) -> str:
+        return f"run {self.run + 1}, " + ("without a GAN" if self.member is None else self.member.name)
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the job's result depends on."""
+        gans = None
+        if self.member is not None and self.setting is not None:
+            gans = [self.member.source, asdict(self.setting), self.steps]
+        data = self.synthesis.data.digest
+        parts = [VERSION, data, self.synthesis.ratio, asdict(self.recipe), list(self.seed), gans]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a job has found.
+
+    Attributes:
+        tested: by arm; empty where a training has failed.
+        failure: why, in a line.
+        samples: generated images by class, the first few.
+        fitted: accuracy on the real training images, by arm.
+        seconds: it took.
+    """
+
+    tested: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    failure: str = ""
+    samples: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    fitted: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was found.
+
+    Attributes:
+        splits: the runs' data.
+        runs: by run and arm.
+        plain, synthetic: names of the arms without and with GANs.
+        failures: what failed, in lines.
+        samples: by loss and class, generated images of the first run.
+        fitted: accuracies on real training images, by arm.
+    """
+
+    splits: Splits
+    runs: Sequence[Mapping[str, Answers]]
+    plain: Sequence[str]
+    synthetic: Sequence[str]
+    failures: Sequence[str]
+    samples: Mapping[str, Mapping[int, NDArray[np.uint8]]]
+    fitted: Mapping[str, Sequence[float]]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.splits.runs[0].classes
+
+
+def carry_out(
+    splits: Splits,
+    jobs: Sequence[Job],
+    folder: Path,
+    workers: int = 1,
+    said: Callable[[int, Job, Found], None] = lambda done, job, found: None,
+) -> Study:
+    """Do what of the jobs is not done yet, and put all together.
+
+    Args:
+        folder: where results are kept, a file a job.
+        workers: processes; 1 does all of it in this one.
+        said: called with the number of jobs done, the one that has just been done, and what it has found.
+    """
+    results: dict[str, Found] = {}
+    waiting = []
+    for job in jobs:
+        known = _read(folder / f"{job.key}.npz", job)
+        if known is None:
+            waiting.append(job)
+        else:
+            results[job.key] = known
+    for job, found in _done(waiting, workers):
+        _write(folder / f"{job.key}.npz", job, found)
+        results[job.key] = found
+        said(len(results), job, found)
+    return _together(splits, jobs, results)
+
+
+def do(job: Job) -> Found:
+    """Train what a job asks for, and ask it about the images of validation and test."""
+    started = time.perf_counter()
+    data, device = job.synthesis.data, job.synthesis.device
+    made: Made = {}
+    if job.member is not None and job.setting is not None:
+        outcome, made = job.synthesis.make(job.member, job.setting, Budget(job.steps))
+        if outcome.status != "ok":
+            failure = f"{outcome.status} at step {outcome.step}: {outcome.reason}"
+            return Found({}, failure, seconds=time.perf_counter() - started)
+    images = torch.from_numpy(data.train.images).to(device)
+    labels = torch.from_numpy(_labels(data, "train")).to(device)
+    asked = [torch.from_numpy(split.images).to(device) for split in (data.validation, data.test)]
+    tested, fitted = {}, {}
+    for arm in job.arms:
+        ratio = job.synthesis.ratio
+        net = train_arm(arm, job.recipe, images, labels, len(data.classes), ratio, job.seed, made)
+        tested[arm.name] = log_probabilities(net, asked[0]), log_probabilities(net, asked[1])
+        fitted[arm.name] = float((log_probabilities(net, images).argmax(1) == labels.cpu().numpy()).mean())
+    samples = {label: each[:SHOWN].cpu().numpy() for label, each in made.items()}
+    return Found(tested, "", samples, fitted, time.perf_counter() - started)
+
+
+def _done(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Found]]:
+    """Jobs as they are done."""
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield job, do(job)
+        return
+    import joblib
+
+    one = joblib.delayed(_numbered)
+    with joblib.Parallel(n_jobs=workers, return_as="generator_unordered") as parallel:
+        for number, found in parallel(one(number, job) for number, job in enumerate(jobs)):
+            yield jobs[number], found
+
+
+def _numbered(number: int, job: Job) -> tuple[int, Found]:
+    return number, do(job)
+
+
+def _labels(data: Dataset, split: str) -> NDArray[np.int64]:
+    labels: NDArray[np.int64] | None = getattr(data, split).labels
+    assert labels is not None
+    return labels
+
+
+def _together(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) -> Study:
+    runs: list[dict[str, Answers]] = [{} for _ in splits.runs]
+    failures, samples = [], {}
+    fitted: dict[str, list[float]] = {}
+    for job in jobs:
+        found, data = results[job.key], splits.runs[job.run]
+        if found.failure:
+            failures.append(f"{job.title}: {found.failure}")
+            continue
+        for arm in job.arms:
+            labels = _labels(data, "validation"), _labels(data, "test")
+            fitted.setdefault(job.name(arm), []).append(found.fitted[arm.name])
+            runs[job.run][job.name(arm)] = Answers(*found.tested[arm.name], *labels)
+        if job.member is not None and job.member.name not in samples:
+            samples[job.member.name] = found.samples
+    named = [(job.name(arm), arm.synthetic) for job in jobs for arm in job.arms]
+    plain, synthetic = (list(dict.fromkeys(name for name, made in named if made is kind)) for kind in (False, True))
+    return Study(splits, runs, plain, synthetic, failures, samples, fitted)
+
+
+def _write(path: Path, job: Job, found: Found) -> None:
+    """A job's file: arrays, and what is text as JSON."""
+    arrays: dict[str, Any] = {
+        "about": np.array(
+            json.dumps({"failure": found.failure, "seconds": found.seconds, "fitted": dict(found.fitted)})
+        )
+    }
+    for arm, (validation, test) in found.tested.items():
+        arrays |= {f"{arm}/validation": validation, f"{arm}/test": test}
+    arrays |= {f"samples/{label}": images for label, images in found.samples.items()}
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _read(path: Path, job: Job) -> Found | None:
+    """What is in a job's file; None where there is none, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            tested = {} if about["failure"] else {
+                arm.name: (file[f"{arm.name}/validation"], file[f"{arm.name}/test"]) for arm in job.arms
+            }  # fmt: skip
+            samples = {int(key.split("/")[1]): file[key] for key in file.files if key.startswith("samples/")}
+            return Found(tested, about["failure"], samples, about["fitted"], about["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
