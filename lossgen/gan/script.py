@@ -27,8 +27,10 @@ class Asked:
 
     Attributes:
         runner: with its options, not prepared.
+        loss: the loss; of several the first.
         out: a folder that is there.
         others: by name, what the script's own options say.
+        losses: all of them, where a script takes several.
     """
 
     runner: Any
@@ -39,6 +41,7 @@ class Asked:
     device: str
     out: Path
     others: Mapping[str, Any]
+    losses: Sequence[NamedSource] = ()
 
     def prepare(self) -> Preparation:
         """Prepare the runner, and say what the user should know."""
@@ -103,6 +106,7 @@ def run_script(
     out: str,
     go: Callable[[Asked], None] = train_one,
     more: Sequence[Callable[[Any], Any]] = (),
+    several: bool = False,
 ) -> None:
     """Run a runner's file from the command line; what is wrong ends in one line, with exit code 2.
 
@@ -110,23 +114,29 @@ def run_script(
         steps, out: defaults.
         go: what is done.
         more: `click.option`s of the script's own.
+        several: whether --loss can be given more than once.
     """
 
     def command(
-        loss: str, data: str, data_dir: str | None, image_size: int | None, download: bool, seed: int, steps: int,
-        device: str, out: Path, **others: Any,
+        loss: str | Sequence[str], data: str, data_dir: str | None, image_size: int | None, download: bool, seed: int,
+        steps: int, device: str, out: Path, **others: Any,
     ) -> None:  # fmt: skip
-        source = load_argument(loss)
+        sources = [load_argument(each) for each in ([loss] if isinstance(loss, str) else loss)]
         runner = cls(checked(cls.options, {name: others.pop(name) for name in cls.options.model_fields}))
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
         spec = DataSpec(data, root=data_dir, image_size=image_size, download=download)
-        go(Asked(runner, source, spec, seed, steps, device, out, others))
+        go(Asked(runner, sources[0], spec, seed, steps, device, out, others, sources))
 
     given = [
-        click.option("--loss", required=True, help="file (.loss or .py), zoo name, or expression"),
+        click.option(
+            "--loss",
+            required=True,
+            multiple=several,
+            help="file (.loss or .py), zoo name, or expression" + "; may be given several times" * several,
+        ),
         click.option("--data", default="digits", help="data set: name, .npz file or folder"),
         click.option("--data-dir", default=None, help="folder that data names are looked up in"),
         click.option("--image-size", default=None, type=click.IntRange(min=1), help="side in pixels"),
