@@ -1,4 +1,4 @@
-"""The command that measures images that are there: score."""
+"""The commands that measure images that are there: score and audit."""
 
 import json
 from pathlib import Path
@@ -46,3 +46,44 @@ def score(
         return
     for line in found.lines():
         click.echo(line)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("real", metavar="REAL")
+@click.argument("fake", metavar="FAKE")
+@click.option("--held-out", metavar="SET", help="Real images that the generator was not trained on; else REAL's own.")
+@click.option("--class", "of_class", metavar="NAME", help="The one class that FAKE is of, where its files do not say.")
+@click.option("--groups", metavar="CSV", help="Coverage of groups: a file with the columns image and group.")
+@click.option("--image-size", type=click.IntRange(min=4), help="Side in pixels; else that of FAKE.")
+@click.option("--fit", type=click.Choice(["pad", "crop", "stretch"]), default="pad", help="How images become square.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of splits and of what is drawn.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write the page, its numbers and pictures to.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def audit(
+    ctx: click.Context, real: str, fake: str, held_out: str | None, of_class: str | None, groups: str | None,
+    image_size: int | None, fit: Fit, seed: int, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Check whether generated images may be handed on: copies, memorisation, duplicates, membership, coverage.
+
+    REAL is what the generator was trained on, with the images that it was not trained on as its splits validation and
+    test; FAKE is what it has generated. Each is a folder of images, an .npz file, or the name of a data set. Ends with
+    exit code 1 where a check fails.
+    """
+    from lossgen.files import without_nan
+    from lossgen.gan.auditing import audit as check
+    from lossgen.report.auditing import audit_json, audit_lines, write_audit
+
+    found = check(
+        real, fake, held_out=held_out, of_class=of_class, groups=groups, image_size=image_size, fit=fit, seed=seed
+    )
+    lines = audit_lines(found)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        lines += ["", "wrote " + "\n      ".join(map(str, write_audit(found, out)))]
+    if as_json:
+        lines = [json.dumps(without_nan(audit_json(found)), indent=2, ensure_ascii=False)]
+    for line in lines:
+        click.echo(line)
+    if not found.passed:
+        ctx.exit(1)

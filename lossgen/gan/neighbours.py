@@ -82,6 +82,23 @@ def neighbourhoods(
     )
 
 
+def covered(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = K, tile: int = TILE) -> NDArray[np.bool_]:
+    """(N,): whether each of the real features (N, d) has a fake (M, d) within its radius; coverage is the mean.
+
+    Raises:
+        ValueError: as `neighbourhoods`, but for any number of fakes.
+    """
+    reals, fakes = _tensors(real, k), torch.from_numpy(checked_features(fake, 1))
+    within, centre = torch.from_numpy(radii(real, k, tile)), _mean(reals)
+    found = torch.zeros(len(reals), dtype=torch.bool)
+    for rows in _tiles(len(reals), tile):
+        for columns in _tiles(len(fakes), tile):
+            pair = reals[rows], fakes[columns]
+            squares, error = _squares(*pair, centre)
+            found[rows] |= _within(squares, within[rows, None], error, *pair).any(dim=1)
+    return found.numpy()
+
+
 def radii(features: NDArray[np.floating], k: int = K, tile: int = TILE) -> Array:
     """(N,): the distance of each of the features (N, d) to its k-th nearest neighbour, itself left out.
 
