@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from lossgen.codegen.load import NamedSource
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.gan.benchmark import GANRunner, TrainingOptions
 from lossgen.gan.data import ImageSet
 from lossgen.gan.downstream.arms import SYNTHETIC, train_arm
 from lossgen.gan.downstream.classifiers import Kind, Recipe, log_probabilities
-from lossgen.gan.downstream.folds import check_classes, cut, split_again
+from lossgen.gan.downstream.folds import Splits, check_classes, cut, split_again
 from lossgen.gan.downstream.rates import rates
 from lossgen.gan.downstream.study import Found, Job, carry_out
 from lossgen.gan.downstream.synthesis import Made, Synthesis
@@ -89,6 +90,23 @@ class Imbalance(GANRunner):
         self.synthesis = Synthesis(self.data, self.data_described(), self.chosen.ratio, device)
         few = min(self.counts[label] for label in self.synthesis.lacking)
         self.policy = self.policy_for(sum(self.counts) if self.chosen.conditional else few)
+
+    def jobs(
+        self, splits: Splits, losses: Sequence[NamedSource], seed: int, steps: int, device: str
+    ) -> list[Job]:  # fmt: skip
+        """What a study of these losses has to do; then this runner is ready for the data of the first run."""
+        found = []
+        for number, data in enumerate(splits.runs):
+            one = Imbalance(self.chosen)
+            one.data = data
+            one.prepare_data(device)
+            of_run = Job(number, one.synthesis, one.recipe, (seed, number))
+            setting = one.setting({})
+            of_losses = [Member(loss.name, loss.source, of_run.seed) for loss in losses]
+            found += [of_run, *(replace(of_run, member=each, setting=setting, steps=steps) for each in of_losses)]
+        self.data = splits.runs[0]
+        self.prepare_data(device)
+        return found
 
     @property
     def counts(self) -> list[int]:
@@ -179,21 +197,10 @@ def study(asked: Asked) -> None:
     runner, others = asked.runner, asked.others
     runner.load_cut(asked.data, asked.device)
     splits = split_again(runner.data, others["protocol"], asked.seed, others["repeats"])
-    jobs = []
-    for number, data in enumerate(splits.runs):
-        seed = (asked.seed, number)
-        one = Imbalance(runner.chosen)
-        one.data = data
-        one.prepare_data(asked.device)
-        jobs.append(Job(number, one.synthesis, one.recipe, seed))
-        for loss in asked.losses:
-            member = Member(loss.name, loss.source, seed)
-            jobs.append(Job(number, one.synthesis, one.recipe, seed, member, one.setting({}), asked.steps))
-        if not number:
-            first = one
-    for note in [*runner.data.notes, *splits.notes, f"Design: {splits.description}.", *first.notes()]:
+    jobs = runner.jobs(splits, asked.losses, asked.seed, asked.steps, asked.device)
+    for note in [*splits.notes, f"Design: {splits.description}.", *runner.notes()]:
         click.echo(note)
-    report = Report(others["effect"], first.setting_described())
+    report = Report(others["effect"], runner.setting_described())
     for line in report.beforehand(splits):
         click.echo(line)
 

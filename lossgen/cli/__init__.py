@@ -24,7 +24,8 @@ def cli() -> None:
 
 for command in (
     training.evolve, training.compare, training.calibrate, training.verify, asking.ask, asking.tell, losses.compile_,
-    losses.inspect, losses.sample, scoring.score, scoring.audit, looking.data, looking.runs, looking.show,
+    losses.inspect, losses.sample, scoring.score, scoring.audit, scoring.augment, looking.data, looking.runs,
+    looking.show,
 ):  # fmt: skip
     cli.add_command(command)
 

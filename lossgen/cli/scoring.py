@@ -1,11 +1,11 @@
-"""The commands that measure images that are there: score and audit."""
+"""The commands for images that are there: score, audit, and augment."""
 
 import json
 from pathlib import Path
 
 import click
 
-from lossgen.cli.flags import SETTINGS
+from lossgen.cli.flags import SETTINGS, Seconds
 from lossgen.runner import Fit
 
 
@@ -87,3 +87,23 @@ def audit(
         click.echo(line)
     if not found.passed:
         ctx.exit(1)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("data", metavar="FOLDER")
+@click.option("--time-limit", type=Seconds(), default="60m", show_default=True, help="Fit it into this time: 90s, 2h.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; else FOLDER's name and -augmented.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; else one a core.")
+@click.option("--device", default="cpu", help="cpu, or cuda.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of splits, GANs and classifiers.")
+def augment(data: str, time_limit: float, out: Path | None, workers: int | None, device: str, seed: int) -> None:
+    """Find out whether synthetic images help a classifier of your images, and get them if they do.
+
+    FOLDER holds a folder of images a class (or is an .npz file, or the name of a data set). Nothing else is needed: a
+    plan that fits into the time is shown with its price and carried out. It ends with a verdict, a table, a methods
+    paragraph, and, where synthetic images helped and passed the audit, with the images.
+    """
+    from lossgen.api.augmenting import augment as run
+
+    out = out or Path(f"{Path(data).expanduser().resolve().stem}-augmented")
+    run(data, time_limit, out, workers=workers, device=device, seed=seed, say=click.echo)

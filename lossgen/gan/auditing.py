@@ -126,14 +126,41 @@ def audit(
     names = [_names(training, of_real), _names(others, of_others), _names(fakes, of_fake)]
     if of_class is not None:
         names[2] = np.full(len(pixels[2]), of_class)
-    kinds = _kinds(pixels, names, fake)
-    if len(kinds) < len(of_real.classes) and kinds[0].name is not None:
-        said = ", ".join(str(kind.name) for kind in kinds)
-        notes.append(f"FAKE is of {said} only, and is held against real images of that alone.")
     grouped = None if groups is None else _groups(groups, held, apart=held_out is None and not made)
-    coverage, features = _coverage(pixels, names, kinds, grouped, of_real, seed)
+    return held_against(pixels, names, of_real.classes, (real, fake), grouped, seed, notes)
+
+
+def held_against(
+    pixels: Sequence[Bytes],
+    names: Sequence[NDArray[np.str_] | None],
+    classes: tuple[str, ...],
+    titles: tuple[str, str],
+    groups: NDArray[np.str_] | None = None,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+) -> Audit:
+    """An audit of images that are there.
+
+    Args:
+        pixels: training images, other real ones, and generated ones, uint8 (N, C, H, W), alike but for N.
+        names: the class of each image of these, (N,), or None.
+        classes: of the real images.
+        titles: of the real and the generated images.
+        groups: of the other real images, (N,).
+
+    Raises:
+        InputError: too few images, or a class that real images have not.
+    """
+    kinds = _kinds(pixels, names, titles[1])
+    said = list(notes)
+    if len(kinds) < len(classes) and kinds[0].name is not None:
+        generated = ", ".join(str(kind.name) for kind in kinds)
+        said.append(f"FAKE is of {generated} only, and is held against real images of that alone.")
+    coverage, features = _coverage(pixels, names, kinds, groups, (titles[0], classes), seed)
     counts = dict(zip(("training", "other", "generated"), map(len, pixels)))
-    return Audit(real, fake, counts, size, checks(kinds, seed), coverage, features, closest(kinds), tuple(notes))
+    size = int(pixels[0].shape[-1])
+    found = checks(kinds, seed)
+    return Audit(*titles, counts, size, found, coverage, features, closest(kinds), tuple(said))
 
 
 def _size(fakes: Sequence[RawSplit], fit: Fit) -> int:
@@ -189,7 +216,7 @@ def _kind(pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None], nam
 
 def _coverage(
     pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None], kinds: Sequence[Kind],
-    groups: NDArray[np.str_] | None, data: RawData, seed: int,
+    groups: NDArray[np.str_] | None, data: tuple[str, tuple[str, ...]], seed: int,
 ) -> tuple[list[Covered], str]:  # fmt: skip
     """What of the other real images is covered: of the classes that are generated, and of each class and group."""
     extractor = load_extractor(_dataset(data, pixels, names))
@@ -217,16 +244,18 @@ def _coverage(
     return found, f"{count} generated images and as many training images; {said}"
 
 
-def _dataset(data: RawData, pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None]) -> Dataset:
+def _dataset(
+    data: tuple[str, tuple[str, ...]], pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None]
+) -> Dataset:
     """Training images, and others, as extractors take them."""
-    classes = data.classes if names[0] is not None and names[1] is not None else ()
-    number = {name: label for label, name in enumerate(classes)}
+    name, classes = data[0], data[1] if names[0] is not None and names[1] is not None else ()
+    number = {each: label for label, each in enumerate(classes)}
     training, others = (
-        ImageSet(part, np.array([number[name] for name in of.tolist()]) if classes and of is not None else None)
+        ImageSet(part, np.array([number[each] for each in of.tolist()]) if classes and of is not None else None)
         for part, of in zip(pixels[:2], names[:2])
     )
     digest = digest_of(dict(zip(SPLITS, (training, others, others), strict=True)))
-    return Dataset(data.name, training, others, others, classes, digest, ())
+    return Dataset(name, training, others, others, classes, digest, ())
 
 
 def _groups(given: str, held: Mapping[str, RawSplit], apart: bool) -> NDArray[np.str_]:

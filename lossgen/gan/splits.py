@@ -10,6 +10,9 @@ import numpy.typing as npt
 from lossgen.errors import InputError
 from lossgen.gan.raw import SPLITS, Ints, RawData
 
+MADE = " made from "
+"""What the note says of splits that were made."""
+
 
 def complete(data: RawData, seed: int) -> RawData:
     """`data` with all three splits: those that are missing are taken out of train.
@@ -77,7 +80,7 @@ def _made(data: RawData, missing: Sequence[str], seed: int, found: int) -> str:
     if train.groups is not None:
         how.append(f"no {data.group_name} in two splits")
     source = f"the {found} images" + (" of train" if len(missing) == 1 else "")
-    return f"{' and '.join(missing)} made from {source} by seed {seed}: {', '.join(how)}."
+    return f"{' and '.join(missing)}{MADE}{source} by seed {seed}: {', '.join(how)}."
 
 
 def _too_small(data: RawData, name: str, count: int, made: bool, found: int) -> str:

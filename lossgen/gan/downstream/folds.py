@@ -16,7 +16,7 @@ from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, ImageSet, digest_of
 from lossgen.gan.duplicates import fingerprint
 from lossgen.gan.raw import Ints
-from lossgen.gan.splits import draw, plural
+from lossgen.gan.splits import MADE, draw, plural
 
 Protocol = Literal["auto", "folds", "paper"]
 FEW = 2000
@@ -38,7 +38,7 @@ class Splits:
         left_out: images that a run does not train on, over those that it does, as the corrected resampled t-test has it
             (Nadeau & Bengio 2003): n_test / n_train, or n_validation / n_train where the test split is fixed.
         test_counts: (K,), different images of each class that are tested on, over all runs.
-        notes: sentences for the user.
+        notes: sentences for the user, on the data and on how they are split.
     """
 
     runs: tuple[Dataset, ...]
@@ -117,7 +117,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     pool, own_test = _pool(data)
     groups = _bound(pool)
     rng = np.random.default_rng(seed)
-    notes = []
+    notes = [note for note in data.notes if MADE not in note]  # other splits are made here
     copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
     if copies:
         notes.append(f"{plural(copies, 'image')} repeat another one exactly; copies are kept in one split.")

@@ -10,7 +10,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossgen.errors import InputError
 from lossgen.gan.data import Dataset
 from lossgen.gan.downstream.answers import Answers
 from lossgen.gan.downstream.arms import PLAIN, SYNTHETIC, Arm, train_arm
@@ -130,6 +131,7 @@ def carry_out(
     folder: Path,
     workers: int = 1,
     said: Callable[[int, Job, Found], None] = lambda done, job, found: None,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> Study:
     """Do what of the jobs is not done yet, and put all together.
 
@@ -137,6 +139,10 @@ def carry_out(
         folder: where results are kept, a file a job.
         workers: processes; 1 does all of it in this one.
         said: called with the number of jobs done, the one that has just been done, and what it has found.
+        go_on: asked before each job; where it says no, the runs that are whole make up the study.
+
+    Raises:
+        InputError: fewer than two runs are whole.
     """
     results: dict[str, Found] = {}
     waiting = []
@@ -146,11 +152,11 @@ def carry_out(
             waiting.append(job)
         else:
             results[job.key] = known
-    for job, found in _done(waiting, workers):
+    for job, found in _done(waiting, workers, go_on):
         _write(folder / f"{job.key}.npz", job, found)
         results[job.key] = found
         said(len(results), job, found)
-    return _together(splits, jobs, results)
+    return _together(*_whole(splits, jobs, results), results)
 
 
 def do(job: Job) -> Found:
@@ -176,17 +182,19 @@ def do(job: Job) -> Found:
     return Found(tested, "", samples, fitted, time.perf_counter() - started)
 
 
-def _done(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Found]]:
+def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Iterator[tuple[Job, Found]]:
     """Jobs as they are done."""
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
-            yield job, do(job)
+            if go_on():
+                yield job, do(job)
         return
     import joblib
 
     one = joblib.delayed(_numbered)
-    with joblib.Parallel(n_jobs=workers, return_as="generator_unordered") as parallel:
-        for number, found in parallel(one(number, job) for number, job in enumerate(jobs)):
+    # A job is handed out when a process is free for it, so that none begins when time is up.
+    with joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers) as parallel:
+        for number, found in parallel(one(number, job) for number, job in enumerate(jobs) if go_on()):
             yield jobs[number], found
 
 
@@ -198,6 +206,26 @@ def _labels(data: Dataset, split: str) -> NDArray[np.int64]:
     labels: NDArray[np.int64] | None = getattr(data, split).labels
     assert labels is not None
     return labels
+
+
+def _whole(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) -> tuple[Splits, Sequence[Job]]:
+    """What is left of a study without the runs that lack a job."""
+    lacking = {job.run for job in jobs if job.key not in results}
+    if not lacking:
+        return splits, jobs
+    kept = [number for number in range(len(splits.runs)) if number not in lacking]
+    if len(kept) < 2:
+        done = (
+            f"{len(results)} of {len(jobs)} trainings were done in the time, and {len(kept)} of {len(splits.runs)} runs"
+        )
+        raise InputError(f"{done}; the same command goes on with them")
+    runs = [splits.runs[number] for number in kept]
+    tested = np.sum([np.bincount(_labels(run, "test"), minlength=len(run.classes)) for run in runs], axis=0)
+    counts = splits.test_counts if splits.fixed_test else np.minimum(tested, splits.test_counts).tolist()
+    return (
+        replace(splits, runs=tuple(runs), test_counts=tuple(counts)),
+        [replace(job, run=kept.index(job.run)) for job in jobs if job.run in kept],
+    )
 
 
 def _together(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) -> Study:

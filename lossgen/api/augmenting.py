@@ -1,0 +1,221 @@
+"""`lossgen augment`: from a folder of images to an answer, whether synthetic ones help a classifier, in a given time.
+
+It looks at the data, measures what a step costs here, plans what fits, carries it out, and ends with a verdict.
+Synthetic images are exported only where they helped and passed the audit.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossgen import __version__
+from lossgen.codegen.load import NamedSource, load_argument
+from lossgen.devices import default_workers
+from lossgen.errors import InputError
+from lossgen.files import without_nan, write_text
+from lossgen.gan.auditing import Audit, held_against
+from lossgen.gan.data import Dataset, ImageSet
+from lossgen.gan.downstream.folds import Splits, split_again
+from lossgen.gan.downstream.plan import Plan, Price, fitted, measured
+from lossgen.gan.downstream.study import Found, Job, Study, carry_out
+from lossgen.gan.downstream.synthesis import Made
+from lossgen.report.auditing import audit_json, headline, write_audit
+from lossgen.report.images import write_images
+from lossgen.report.imbalance import Report
+from lossgen.report.methods import card, card_markdown, methods
+from lossgen.runner import Budget, DataSpec, Member, find_runner
+
+LOSSES = ("bce", "quartic_sigmoid")
+"""What GANs are trained with: the plain loss first, then the best that lossgen has found (docs/discovered.md)."""
+EFFECT = 0.05
+"""Gain in balanced accuracy that is worth having."""
+PLAN = "plan.json"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What came of it.
+
+    Attributes:
+        words: "helps", "does not help", "hurts" or "cannot be told".
+        study: all that was measured.
+        exported: the folder of synthetic images; None where none were exported.
+        audit: of what was generated to be exported; None where there was no reason to.
+        files: what was written.
+    """
+
+    words: str
+    study: Study
+    exported: Path | None
+    audit: Audit | None
+    files: tuple[Path, ...]
+
+
+def augment(
+    data: str, time_limit: float, out: Path, *, workers: int | None = None, device: str = "cpu", seed: int = 0,
+    say: Say = print,
+) -> Augmented:  # fmt: skip
+    """Find out within a time whether synthetic images help a classifier of `data`, and export them if they do.
+
+    Args:
+        data: a folder with a folder a class, an .npz file, or the name of a data set.
+        time_limit: seconds.
+        out: folder to write to; an earlier call that was stopped goes on in it.
+        workers: processes; None takes one a core, or one on a GPU.
+        say: told what the user should know, line by line.
+
+    Raises:
+        InputError: what is wrong with the data, or too little time.
+    """
+    started = time.monotonic()
+    runner: Any = find_runner("imbalance").cls
+    runner = runner(runner.options())
+    runner.load_cut(DataSpec(data), device)
+    count = sum(map(len, (runner.data.train, runner.data.validation, runner.data.test)))
+    say(f"{data}: {count} images of {len(runner.data.classes)} classes: {', '.join(runner.data.classes)}.")
+    workers = workers or default_workers(device)
+    all_losses = [load_argument(name) for name in LOSSES]
+    all_images: Dataset = runner.data
+    first = split_again(runner.data, "auto", seed)
+    for note in first.notes:
+        say(note)
+    say("… measuring what a step costs here")
+    price = measured(*runner.jobs(first, all_losses[:1], seed, 1, device)[:2])
+    plan = _plan(out, all_images.digest, price, workers, time_limit, say)
+    runner.data = all_images
+    splits = split_again(all_images, "auto", seed, plan.repeats)
+    losses = all_losses[: plan.losses]
+    jobs = runner.jobs(splits, losses, seed, plan.steps, device)
+    for line in _plan_lines(plan, price, workers, splits, losses):
+        say(line)
+    report = Report(EFFECT, runner.setting_described())
+    for line in [*runner.notes(), *report.beforehand(splits)]:
+        say(line)
+
+    def said(done: int, job: Job, found: Found) -> None:
+        passed = _minutes(time.monotonic() - started)
+        say(f"{done} of {len(jobs)} after {passed}: {job.title}: {found.failure or 'done'}")
+
+    last = plan.job(price) + plan.closing(price)
+    study = carry_out(
+        splits, jobs, out / "jobs", workers, said, lambda: time.monotonic() - started + last < time_limit
+    )  # fmt: skip
+    if len(study.splits.runs) < len(splits.runs):
+        say(f"Time is up: the verdict is of the {len(study.splits.runs)} of {len(splits.runs)} runs that are done.")
+    for line in report.lines(study):
+        say(line)
+    judged = report.judged(study)
+    words = judged.against_best.words(EFFECT)
+    files = report.write(study, out, jobs[0].recipe)
+    exported, audit = None, None
+    if words == "helps":
+        used = Counter(variant.arm for variant in judged.ours).most_common()
+        loss = next(each for arm, _ in used for each in losses if f"synthetic by {each.name}" in arm)
+        exported, audit, more = _export(runner, loss, plan, (seed, len(splits.runs)), out, say)
+        files += more
+    else:
+        say("No synthetic images are exported: only such that helped are.")
+    text = out / "methods.md"
+    write_text(text, methods(study, plan, losses, runner, report, audit, __version__))
+    files.append(text)
+    say("wrote " + "\n      ".join(map(str, files)))
+    return Augmented(words, study, exported, audit, tuple(files))
+
+
+def _plan(out: Path, digest: str, price: Price, workers: int, limit: float, say: Say) -> Plan:
+    """What fits; in a folder of an earlier call what that has planned, so that it goes on.
+
+    Raises:
+        InputError: the folder is of other data, or nothing fits.
+    """
+    file = out / PLAN
+    if file.exists():
+        try:
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            known, plan = kept["data"], Plan(**kept["plan"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"--out {out}: its {PLAN} is damaged; give another folder") from None
+        if known != digest:
+            raise InputError(f"--out {out}: holds a study of other images; give another folder")
+        say("Going on with the plan of the earlier call.")
+        return plan
+    plan = fitted(price, workers, limit)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
+    write_text(file, json.dumps({"schema": 1, "data": digest, "plan": asdict(plan)}, indent=2) + "\n")
+    return plan
+
+
+def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: Sequence[NamedSource]) -> list[str]:
+    named = " and ".join(loss.name for loss in losses)
+    return [
+        f"Plan: {splits.description}.",
+        f"In each of the {len(splits.runs)} runs five classifiers without a GAN, then GANs of {plan.steps} steps by "
+        f"{named}, and two classifiers on the images of each; all classifiers take {plan.classifier_steps} steps.",
+        f"Price: about {_minutes(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
+        f"({1000 * price.gans:.0f} ms a step of the GANs, {1000 * price.classifier:.0f} ms of a classifier).",
+    ]
+
+
+def _export(
+    runner: Any, loss: NamedSource, plan: Plan, seed: tuple[int, ...], out: Path, say: Say
+) -> tuple[Path | None, Audit | None, list[Path]]:
+    """Train the loss on the first run's training images, audit what it generates, and write it if it passes."""
+    data: Dataset = runner.data
+    setting, member = runner.setting({}), Member(loss.name, loss.source, seed, keep=out / "models")
+    outcome, made = runner.synthesis.make(member, setting, Budget(plan.steps))
+    if outcome.status != "ok":
+        say(f"No synthetic images are exported: the last training {outcome.status}: {outcome.reason}.")
+        return None, None, []
+    files = [path for kind, path in outcome.files.items() if kind.startswith("model")]
+    try:
+        audit = _audited(data, made)
+    except InputError as error:
+        say(f"No synthetic images are exported: they cannot be audited: {error}.")
+        return None, None, files
+    files += write_audit(audit, out)
+    say(f"Audit: {headline(audit)}")
+    if not audit.passed:
+        say("No synthetic images are exported.")
+        return None, audit, files
+    folder = out / "synthetic"
+    for label, images in made.items():
+        write_images(images.cpu().numpy(), folder / data.classes[label])
+    counts = {data.classes[label]: len(images) for label, images in made.items()}
+    content = card(data, loss, seed, plan.steps, counts, __version__)
+    content["audit"] = audit_json(audit)
+    write_text(folder / "datacard.json", json.dumps(without_nan(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "datacard.md", card_markdown(content, headline(audit)))
+    say(f"Exported: {', '.join(f'{count} of {name}' for name, count in counts.items())}: {folder}")
+    return folder, audit, [*files, folder / "datacard.md", folder / "datacard.json"]
+
+
+def _audited(data: Dataset, made: Made) -> Audit:
+    """Against the training images, and those of validation and test."""
+
+    def named(split: ImageSet) -> np.ndarray:
+        assert split.labels is not None
+        return np.array(data.classes)[split.labels]
+
+    others = np.concatenate([data.validation.images, data.test.images])
+    fakes = np.concatenate([images.cpu().numpy() for images in made.values()])
+    names = [
+        named(data.train), np.concatenate([named(data.validation), named(data.test)]),
+        np.concatenate([np.full(len(images), data.classes[label]) for label, images in made.items()]),
+    ]  # fmt: skip
+    titles = data.name, "the synthetic images"
+    return held_against([data.train.images, others, fakes], names, data.classes, titles)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

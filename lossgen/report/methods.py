@@ -1,0 +1,100 @@
+"""What a paper or thesis has to say of a study, and what travels with images that are exported."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lossgen.codegen.load import NamedSource
+from lossgen.gan.auditing import Audit
+from lossgen.gan.data import Dataset
+from lossgen.gan.downstream.folds import FOLDS
+from lossgen.gan.downstream.plan import Plan
+from lossgen.gan.downstream.study import Study
+from lossgen.language.printer import formula
+from lossgen.report.auditing import NOT_SAID, headline
+from lossgen.report.documents import plain
+from lossgen.report.imbalance import Report
+
+CITED = {
+    "DCGAN": "Radford, Metz & Chintala (2016). Unsupervised representation learning with deep convolutional "
+    "generative adversarial networks. ICLR. arXiv:1511.06434.",
+    "DiffAugment": "Zhao, Liu, Lin, Zhu & Han (2020). Differentiable augmentation for data-efficient GAN training. "
+    "NeurIPS. arXiv:2006.10738.",
+    "GAN per class": "Ismail et al. (2023). DCGANs for imbalance medical image classification.",
+    "corrected resampled t-test": "Nadeau & Bengio (2003). Inference for the generalization error. Machine Learning "
+    "52, 239–281.",
+    "audit": "Meehan, Chaudhuri & Dasgupta (2020). A non-parametric test to detect data-copying in generative models. "
+    "AISTATS. arXiv:2004.05675; Chen, Yu, Zhang & Fritz (2020). GAN-Leaks. CCS. arXiv:1909.03935.",
+    "Adam": "Kingma & Ba (2015). Adam: a method for stochastic optimization. ICLR. arXiv:1412.6980.",
+}
+
+
+def methods(
+    study: Study,
+    plan: Plan,
+    losses: Sequence[NamedSource],
+    runner: Any,
+    report: Report,
+    audit: Audit | None,
+    version: str,
+) -> str:
+    """A methods paragraph, the finding, and what to cite, as Markdown."""
+    data: Dataset = study.splits.runs[0]
+    counts = ", ".join(f"{count} {name}" for name, count in zip(data.classes, runner.counts))
+    named = "; ".join(f"{loss.name}, {formula(loss.loss)}" for loss in losses)
+    policy = f" What the discriminator saw was changed at random ({', '.join(runner.policy)}) [DiffAugment]." * bool(
+        runner.policy
+    )
+    planned = FOLDS * plan.repeats
+    fewer = f" (of {planned} that were planned; the time was up)" * (len(study.splits.runs) < planned)
+    paragraph = (
+        f"Images were brought to {data.size} × {data.size} pixels. We used {study.splits.description}, which gave "
+        f"{len(study.splits.runs)} runs{fewer}, each with a split, GANs and classifiers of its own (training images of "
+        f"the first: {counts}). For each class with fewer images than the largest a DCGAN [DCGAN] was trained on the "
+        f"training images of that class alone [GAN per class] for {plan.steps} generator updates with Adam [Adam], "
+        f"with the loss {named}.{policy} Its images filled the class up to the size of the largest; none entered "
+        f"validation or test. Classifiers of {plan.classifier_steps} gradient steps were trained on real images only, "
+        "with class weights, with oversampling, with augmentation (rotation, zoom, shift, brightness, contrast), with "
+        "oversampling and augmentation, and on real and synthetic images without and with augmentation, from the "
+        "same initial weights; each also with decision thresholds tuned on validation images. In each run the best "
+        "variant without and the best with synthetic images were chosen by balanced accuracy on validation images; "
+        "their difference on test images is reported with the corrected resampled t-test [corrected resampled t-test], "
+        f"whose interval covers split, GAN and classifier. A gain of {report.effect:g} was set beforehand as worth "
+        f"having. Computed with lossgen {version}."
+    )
+    named_in = paragraph + "[audit]" * (audit is not None)
+    cited = {key: text for key, text in CITED.items() if f"[{key}]" in named_in}
+    lines = ["# Methods", "", paragraph, "", "# Result", ""]
+    for line in report.verdict(study):
+        lines += [plain(line), ""]
+    if audit is not None:
+        lines += [plain(f"The synthetic images were audited [audit]: {headline(audit)}"), "", plain(NOT_SAID), ""]
+    lines += ["# To be cited", "", *(f"- [{key}] {text}" for key, text in cited.items())]
+    return "\n".join(lines) + "\n"
+
+
+def card(
+    data: Dataset, loss: NamedSource, seed: Sequence[int], steps: int, counts: Mapping[str, int], version: str
+) -> dict[str, Any]:  # fmt: skip
+    """What is to be known of exported images, as JSON values."""
+    return {
+        "schema": 1, "synthetic": True, "made_by": f"lossgen {version}",
+        "source": {"name": data.name, "digest": data.digest, "classes": list(data.classes)},
+        "loss": {"name": loss.name, "formula": formula(loss.loss)}, "model": "DCGAN, one a class",
+        "seed": list(seed), "steps": steps, "image_size": data.size, "counts": dict(counts),
+    }  # fmt: skip
+
+
+def card_markdown(content: Mapping[str, Any], audited: str) -> str:
+    """The same for people."""
+    counts = ", ".join(f"{count} of {name}" for name, count in content["counts"].items())
+    lines = [
+        "# Synthetic images: data card", "",
+        "**These images are generated. They show no patient, and no finding in them is real: not for diagnosis.**", "",
+        f"- Images: {counts}, {content['image_size']} × {content['image_size']} pixels.",
+        f"- Trained on: {content['source']['name']}, digest {content['source']['digest']} (SHA-256 of the splits).",
+        f"- Model: {content['model']}; loss {content['loss']['name']}: `{content['loss']['formula']}`; "
+        f"{content['steps']} steps; seed {content['seed']}; {content['made_by']}.",
+        f"- Audit: {audited}", "", plain(NOT_SAID), "",
+        "Use them to train, beside real images; never to test.",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,120 @@
+"""`lossgen augment`: a plan that fits, a verdict, and images only where they help and pass the audit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from lossgen.api import augmenting
+from lossgen.api.augmenting import Augmented, augment
+from lossgen.cli import cli
+from lossgen.errors import InputError
+from lossgen.gan.downstream import plan as planning
+from lossgen.gan.downstream.plan import PLANS, Plan, Price, fitted
+from lossgen.gan.downstream.verdict import Contrast
+
+TINY = (Plan(1, 1, 12, 8),)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a folder a class: 140 threes and 70 eights, of several sizes."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    top = tmp_path_factory.mktemp("scans")
+    for name, number, count in (("three", 3, 140), ("eight", 8, 70)):
+        (top / name).mkdir()
+        for i, image in enumerate(digits.images[digits.target == number][:count]):
+            side = 8 + i % 5
+            Image.fromarray((image * 15).astype(np.uint8)).resize((side, side)).save(top / name / f"{i:03}.png")
+    return top
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "PLANS", TINY)
+    monkeypatch.setattr(augmenting, "fitted", lambda price, workers, limit: fitted(price, workers, limit, TINY))
+
+
+def run(folder: Path, out: Path, limit: float = 600.0) -> tuple[Augmented, str]:
+    said: list[str] = []
+    found = augment(str(folder), limit, out, workers=1, say=said.append)
+    return found, "\n".join(said)
+
+
+def test_the_richest_plan_that_fits_is_taken() -> None:
+    price = Price(0.02, 0.02, 1.0)
+    costs = [plan.seconds(price, 1) for plan in PLANS]
+    assert costs == sorted(costs, reverse=True)
+    for place, plan in enumerate(PLANS):
+        assert fitted(price, 1, costs[place] / planning.SHARE * 1.001) == plan
+    assert PLANS[0].seconds(price, 4) < costs[0] / 3
+    with pytest.raises(InputError, match=r"takes about \d+ minutes on this machine; give --time-limit \d+m"):
+        fitted(price, 1, costs[-1] * 0.9)
+
+
+def test_it_asks_for_nothing_and_ends_with_a_verdict(folder: Path, tmp_path: Path, tiny: None) -> None:
+    found, said = run(folder, tmp_path / "out")
+    assert found.words in ("helps", "does not help", "hurts", "cannot be told") and "Verdict: " in said
+    assert f"{folder}: 210 images of 2 classes: eight, three." in said and "Resized from 5 sizes" in said
+    assert "Plan: stratified 5-fold cross-validation, once" in said and "Price: about " in said
+    assert "made from" not in said  # a split that is not used
+    text = (tmp_path / "out" / "methods.md").read_text()
+    assert "12 generator updates" in text and "- [DiffAugment] Zhao" in text and "8 gradient steps" in text
+    again, more = run(folder, tmp_path / "out")
+    assert "Going on with the plan of the earlier call." in more and " of 10 after" not in more
+    assert again.words == found.words
+
+
+def helped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Contrast, "words", lambda self, effect: "helps")
+
+
+def test_images_that_helped_and_passed_are_exported_with_a_card(
+    folder: Path, tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped(monkeypatch)
+    kept = augmenting.held_against
+    passing = lambda *args: replace(kept(*args), checks=[replace(c, low=0.0) for c in kept(*args).checks])  # noqa: E731
+    monkeypatch.setattr(augmenting, "held_against", passing)
+    found, said = run(folder, tmp_path / "out")
+    assert found.exported == tmp_path / "out" / "synthetic" and found.audit is not None and "Audit: Passed" in said
+    card = json.loads((found.exported / "datacard.json").read_text())
+    count = card["counts"]["eight"]
+    assert len(list((found.exported / "eight").glob("*.png"))) == count > 20 and set(card["counts"]) == {"eight"}
+    assert card["synthetic"] and card["loss"]["name"] == "BCE" and card["audit"]["passed"] and card["steps"] == 12
+    assert len(card["source"]["digest"]) == 64
+    page = (found.exported / "datacard.md").read_text()
+    assert "show no patient" in page and "differential privacy" in page and "never to test" in page
+    assert all(path.is_file() for path in found.files)
+    assert "GAN-Leaks" in (tmp_path / "out" / "methods.md").read_text()
+
+
+def test_images_that_fail_the_audit_are_not(
+    folder: Path, tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped(monkeypatch)
+    found, said = run(folder, tmp_path / "out")  # after 12 steps all images are alike
+    assert found.exported is None and found.audit is not None and not found.audit.passed
+    assert "Audit: Failed: duplicates" in said and "No synthetic images are exported." in said
+    assert not (tmp_path / "out" / "synthetic").exists() and (tmp_path / "out" / "audit.md").is_file()
+
+
+def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path, tiny: None) -> None:
+    with pytest.raises(InputError, match="the least that says something takes about"):
+        run(folder, tmp_path / "short", limit=1.0)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "plan.json").write_text('{"schema": 1, "data": "other", "plan": {"losses": 1, "repeats": 1, "steps": 9}}')
+    with pytest.raises(InputError, match="holds a study of other images"):
+        run(folder, out)
+    (out / "plan.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        run(folder, out)
+    done = CliRunner().invoke(cli, ["augment", str(folder / "three"), "--out", str(out)])
+    assert isinstance(done.exception, InputError) and "has no labels" in str(done.exception)
