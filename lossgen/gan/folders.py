@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from lossgen.errors import InputError
 from lossgen.gan.decode import SUFFIXES, read_header
+from lossgen.gan.patients import FILE, numbered, patients_of, read_patients
 from lossgen.gan.raw import SPLITS, FileImages, RawData, RawSplit
 
 _SPLIT_NAMES = {
@@ -25,10 +27,12 @@ def read_folder(path: Path, name: str) -> RawData:
     """The images below the folder `path`, in sorted order; headers are read, pixels are not.
 
     Hidden files and files that are no images by their ending are passed over. Classes are the sorted names of the
-    folders that hold them, and a class may have folders of its own.
+    folders that hold them, and a class may have folders of its own. A file patients.csv says whose images are whose
+    (`patients.py`).
 
     Raises:
-        InputError: no image, a class without any, images beside class folders, or a file that cannot be read.
+        InputError: no image, a patient in two splits, a class without any, images beside class folders, or a file that
+            cannot be read.
     """
     passed_over: Counter[str] = Counter()
     tops, beside = _split_folders(path)
@@ -38,7 +42,11 @@ def read_folder(path: Path, name: str) -> RawData:
     notes = [f"Passed over beside train: {', '.join(beside)}."] if beside else []
     if len(names) == 1:
         notes.append(f"All images lie in one folder, {names[0]}, so they have no labels.")
-    splits = {}
+    known = read_patients(path)
+    if known is not None:
+        passed_over -= Counter({".csv": 1})  # it lies where images do, unless there are splits
+        notes.append(f"{FILE} says whose images are whose.")
+    splits: dict[str, RawSplit] = {}
     for split, classes in found.items():
         files = [(file, label) for label, members in classes.items() for file in members]
         if not files:
@@ -49,6 +57,10 @@ def read_folder(path: Path, name: str) -> RawData:
         paths = [file for file, _ in files]
         images = FileImages(path, paths, [read_header(file) for file in paths])
         splits[split] = RawSplit(images, labels if labelled else None)
+    if known is not None:
+        named = {split: [of.images.name(i) for i in range(len(of.images))] for split, of in splits.items()}
+        groups = numbered({split: patients_of(images, known, name) for split, images in named.items()}, name)
+        splits = {split: replace(of, groups=groups[split]) for split, of in splits.items()}
     return RawData(name, splits, tuple(names) if labelled else (), notes + _remarks(splits, passed_over), path)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lossgen.errors import InputError
 from lossgen.gan.images import grey_if_equal, on_black, to_uint8
+from lossgen.gan.patients import numbered
 from lossgen.gan.raw import ArrayImages, Ints, RawData, RawSplit
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -22,7 +23,8 @@ _KEYS: dict[str, Sequence[tuple[str, str]]] = {
 }
 """Names that a split's images and labels go by, the first found counts."""
 
-_GROUPS = ("patient", "patients", "groups")
+_GROUPS = ("patient", "patients", "groups", "train_patient")
+_HELD_OUT = {"validation": "val_patient", "test": "test_patient"}
 _SMALLEST = 4
 """Side in pixels below which an axis is taken to be something else than height or width."""
 
@@ -32,10 +34,12 @@ def read_npz(path: Path, name: str) -> RawData:
 
     Images may be (N, H, W), (N, H, W, 1 | 3 | 4) or (N, 1 | 3, H, W), of the types that `to_uint8` takes; labels (N,)
     or (N, 1), integers or text. `classes` names the labels; `patient` (or `patients`, `groups`), one entry an image,
-    keeps a patient's images in one split where splits have to be made.
+    keeps a patient's images in one split where splits have to be made; `val_patient` and `test_patient` say whose the
+    images of these splits are.
 
     Raises:
-        InputError: the file is damaged or holds pickled objects, no known array, or arrays that do not fit together.
+        InputError: the file is damaged or holds pickled objects, no known array, arrays that do not fit together, or
+            a patient in two splits.
     """
     arrays = _load(path, name)
     keys = {
@@ -62,19 +66,21 @@ def read_npz(path: Path, name: str) -> RawData:
         f"data {name}",
     )
     group_key = next((key for key in _GROUPS if key in arrays), None)
-    groups = None
-    if group_key is not None:
-        if arrays[group_key].shape == (len(images["train"]),):
-            groups = np.unique(arrays[group_key], return_inverse=True)[1].astype(np.int64)
+    group_name = "group" if group_key == "groups" else "patient"
+    group_keys = {"train": group_key} | {split: key for split, key in _HELD_OUT.items() if split in found}
+    known: dict[str, list[str]] = {}
+    for split, key in group_keys.items():
+        if key is None or key not in arrays:
+            continue
+        if arrays[key].shape == (len(images[split]),):
+            known[split] = [str(value) for value in arrays[key].tolist()]
         else:
             notes.append(
-                f"{group_key} has the shape {arrays[group_key].shape}, not one entry for each of the "
-                f"{len(images['train'])} images of train: passed over."
+                f"{key} has the shape {arrays[key].shape}, not one entry for each of the {len(images[split])} images "
+                f"of {split}: passed over."
             )
-    splits = {
-        split: RawSplit(images[split], labels.get(split), groups if split == "train" else None) for split in found
-    }
-    group_name = "group" if group_key == "groups" else "patient"
+    groups = numbered(known, name, group_name)
+    splits = {split: RawSplit(images[split], labels.get(split), groups.get(split)) for split in found}
     return RawData(name, splits, classes, notes, path, group_name=group_name)
 
 
@@ -127,7 +133,12 @@ def encode(
 
 def _load(path: Path, name: str) -> Arrays:
     """The arrays that are of use, without ever unpickling anything."""
-    wanted = {"classes", *_GROUPS, *(key for pairs in _KEYS.values() for pair in pairs for key in pair)}
+    wanted = {
+        "classes",
+        *_GROUPS,
+        *_HELD_OUT.values(),
+        *(key for pairs in _KEYS.values() for pair in pairs for key in pair),
+    }
     try:
         opened = np.load(path, allow_pickle=False)
         if not isinstance(opened, np.lib.npyio.NpzFile):
