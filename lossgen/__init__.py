@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lossgen.api import compare as compare
     from lossgen.api import evolve as evolve
     from lossgen.api import open_run as open_run
+    from lossgen.api.augmenting import augment as augment
     from lossgen.api.ladder import verify as verify
     from lossgen.errors import InputError as InputError
     from lossgen.evolution.engine import Engine as Engine
     from lossgen.evolution.events import Listener as Listener
     from lossgen.evolution.events import Stopped as Stopped
+    from lossgen.gan.auditing import audit as audit
     from lossgen.gan.scoring import score as score
 
 __version__ = "0.1.0"
@@ -30,6 +32,8 @@ _HOMES = {
     "InputError": "lossgen.errors",
     "Listener": "lossgen.evolution.events",
     "Stopped": "lossgen.evolution.events",
+    "audit": "lossgen.gan.auditing",
+    "augment": "lossgen.api.augmenting",
     "calibrate": "lossgen.api",
     "compare": "lossgen.api",
     "evolve": "lossgen.api",
@@ -38,7 +42,8 @@ _HOMES = {
     "verify": "lossgen.api.ladder",
 }
 __all__ = [
-    "Engine", "InputError", "Listener", "Stopped", "calibrate", "compare", "evolve", "open_run", "score", "verify",
+    "Engine", "InputError", "Listener", "Stopped", "audit", "augment", "calibrate", "compare", "evolve", "open_run",
+    "score", "verify",
 ]  # fmt: skip
 
 

@@ -64,6 +64,7 @@ def test_it_asks_for_nothing_and_ends_with_a_verdict(folder: Path, tmp_path: Pat
     assert f"{folder}: 210 images of 2 classes: eight, three." in said and "Resized from 5 sizes" in said
     assert "Plan: stratified 5-fold cross-validation, once" in said and "Price: about " in said
     assert "made from" not in said  # a split that is not used
+    assert json.loads((tmp_path / "out" / "imbalance.json").read_text())["classifier"]["steps"] == 8
     text = (tmp_path / "out" / "methods.md").read_text()
     assert "12 generator updates" in text and "- [DiffAugment] Zhao" in text and "8 gradient steps" in text
     again, more = run(folder, tmp_path / "out")

@@ -90,8 +90,8 @@ def augment(
     say("… measuring what a step costs here")
     price = measured(*runner.jobs(first, all_losses[:1], seed, 1, device)[:2])
     plan = _plan(out, all_images.digest, price, workers, time_limit, say)
-    runner.data = all_images
     splits = split_again(all_images, "auto", seed, plan.repeats)
+    runner = type(runner)(runner.options(classifier_steps=plan.classifier_steps))
     losses = all_losses[: plan.losses]
     jobs = runner.jobs(splits, losses, seed, plan.steps, device)
     for line in _plan_lines(plan, price, workers, splits, losses):
