@@ -26,6 +26,8 @@ Status = Literal["ok", "diverged", "collapsed", "timeout", "crashed"]
 Direction = Literal["min", "max"]
 Fit = Literal["pad", "crop", "stretch"]
 ENTRY_POINTS = "lossgen.runners"
+SCRIPTS = ("ensemble",)
+"""Files of runners/ that are no runners."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,7 @@ def find_runner(name: str) -> RunnerFile:
 def runner_names() -> list[str]:
     """Names that `find_runner` knows without a path."""
     shipped = {path.stem for path in resource_dir("runners").glob("*.py") if not path.stem.startswith("_")}
+    shipped -= set(SCRIPTS)
     return sorted(shipped | {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)})
 
 
@@ -222,7 +225,7 @@ def _runner_path(name: str) -> Path:
             raise InputError(f"runner {name}: no such file")
         return path.resolve()
     shipped = resource_dir("runners") / f"{name}.py"
-    if name.isidentifier() and shipped.is_file():
+    if name.isidentifier() and name not in SCRIPTS and shipped.is_file():
         return shipped
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:

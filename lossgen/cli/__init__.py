@@ -24,16 +24,21 @@ def cli() -> None:
 
 for command in (
     training.evolve, training.compare, training.calibrate, training.verify, asking.ask, asking.tell, losses.compile_,
-    losses.inspect, losses.sample, scoring.score, scoring.audit, scoring.augment, looking.data, looking.runs,
-    looking.show,
+    losses.inspect, losses.sample, scoring.score, scoring.audit, scoring.augment, scoring.ensemble, looking.data,
+    looking.runs, looking.show,
 ):  # fmt: skip
     cli.add_command(command)
 
 
 def main() -> None:
-    """Run the command line: one clear line and exit code 2 for bad input, 1 for a failed check, 130 on Ctrl-C."""
+    """Run the command line."""
+    run_command(cli)
+
+
+def run_command(command: click.Command) -> None:
+    """Run a command: one clear line and exit code 2 for bad input, 1 for a failed check, 130 on Ctrl-C."""
     try:
-        code = cli.main(standalone_mode=False)  # what a command gave to ctx.exit, else None
+        code = command.main(standalone_mode=False)  # what a command gave to ctx.exit, else None
         if code:
             sys.exit(code)
     except click.UsageError as error:

@@ -1,7 +1,8 @@
-"""The commands for images that are there: score, audit, and augment."""
+"""The commands for images that are there: score, audit, augment and ensemble."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -107,3 +108,41 @@ def augment(data: str, time_limit: float, out: Path | None, workers: int | None,
 
     out = out or Path(f"{Path(data).expanduser().resolve().stem}-augmented")
     run(data, time_limit, out, workers=workers, device=device, seed=seed, say=click.echo)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("real", metavar="REAL")
+@click.argument("pool", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--images", type=click.IntRange(min=20), default=500, show_default=True, help="Images of each model.")
+@click.option(
+    "--select", "how", type=click.Choice(["auto", "exhaustive", "tpe", "nsga2", "greedy"]), default="auto",
+    help="How ensembles are looked for; auto looks at every one of up to 15 models, and else asks Optuna's TPE.",
+)  # fmt: skip
+@click.option("--trials", type=click.IntRange(min=2), default=1000, show_default=True, help="Of tpe and nsga2.")
+@click.option("--variant", type=click.Choice(["symmetric", "authors"]), default="symmetric", help="Of the overlaps.")
+@click.option("--embedding", type=click.Choice(["classifier", "inception", "random"]), help="Whose features count.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Inception: its file of weights.")
+@click.option("--image-size", type=click.IntRange(min=8), help="Side in pixels; else the largest that enlarges none.")
+@click.option("--downstream/--no-downstream", default=True, help="Train classifiers on the images.")
+@click.option("--repeats", type=click.IntRange(min=2), default=10, show_default=True, help="Classifiers of each kind.")
+@click.option("--positive", metavar="CLASS", help="What a positive finding is; else the last class.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of what is drawn, and of classifiers.")
+@click.option("--device", default="cpu", help="cpu, or cuda.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write the page, its numbers and picture to.")
+def ensemble(
+    real: str, pool: tuple[str, ...], images: int, how: Any, trials: int, variant: Any, embedding: str | None,
+    weights: Path | None, image_size: int | None, downstream: bool, repeats: int, positive: str | None, seed: int,
+    device: str, out: Path | None,
+) -> None:  # fmt: skip
+    """Choose GANs whose images together cover the real ones, and overlap little.
+
+    MODEL... are folders and .npz files of images by any GAN, model files of lossgen, or folders that hold some, such as
+    a run. REAL is a data set: models are chosen by its training images; its test images are for classifiers alone.
+    """
+    from lossgen.api.ensembling import ensemble as run
+
+    run(
+        real, pool, images=images, how=how, trials=trials, variant=variant, embedding=embedding, weights=weights,
+        image_size=image_size, downstream=downstream, repetitions=repeats, positive=positive, seed=seed, device=device,
+        out=out, say=click.echo,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""`lossgen ensemble`: which models of a pool to take together, and what classifiers learn from their images."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossgen.errors import InputError
+from lossgen.gan.data import Dataset, load
+from lossgen.gan.downstream.classifiers import Recipe
+from lossgen.gan.downstream.folds import take
+from lossgen.gan.ensembles.downstream import compare_arms
+from lossgen.gan.ensembles.overlap import Overlaps, Variant
+from lossgen.gan.ensembles.pool import read_pool
+from lossgen.gan.ensembles.selection import TRIALS, How, pick, select
+from lossgen.gan.extractors import Extractor
+from lossgen.gan.features import load_extractor
+from lossgen.gan.nets.dcgan import SIZES
+from lossgen.report.ensemble import EnsembleReport
+from lossgen.runner import DataSpec
+
+IMAGES = 500
+REPETITIONS = 10
+
+
+def ensemble(
+    real: str,
+    pool: Sequence[str],
+    *,
+    images: int = IMAGES,
+    how: How = "auto",
+    trials: int = TRIALS,
+    variant: Variant = "symmetric",
+    embedding: str | Extractor | None = None,
+    weights: Path | None = None,
+    image_size: int | None = None,
+    downstream: bool = True,
+    repetitions: int = REPETITIONS,
+    positive: str | None = None,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    out: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> EnsembleReport:
+    """Choose an ensemble of GANs by how its images cover the real training images, and test it.
+
+    Args:
+        real: the data set; models are chosen by its training images, and its test split is for classifiers alone.
+        pool: folders and .npz files of images by any GAN, model files, and folders that hold model files.
+        images: of each model, and of real ones, that are compared and trained on.
+        how: of choosing; trials of tpe and nsga2.
+        embedding: "classifier", "inception", "random", or one made by `extractors.module_extractor`.
+        downstream: whether classifiers are trained; `repetitions` times, at least 10 for what is to be reported.
+        positive: the class that a positive finding is; None is the last.
+        out: folder to write to.
+
+    Raises:
+        InputError: a pool of fewer than two models, what cannot be read, or images without classes.
+    """
+    data = load(DataSpec(real, image_size=image_size), tuple(SIZES))
+    for note in data.notes:
+        say(note)
+    models = read_pool(pool, data, images, seed)
+    if positive is not None and positive not in data.classes:
+        raise InputError(f"--positive {positive}: is none of the classes of {real}: {', '.join(data.classes)}")
+    extractor = embedding if isinstance(embedding, Extractor) else load_extractor(data, embedding, weights)
+    overlaps = Overlaps(
+        extractor.features(_few(data, images, seed)),
+        [extractor.features(torch.from_numpy(model.images)) for model in models],
+        variant=variant,
+    )
+    say(f"Pool: {len(models)} models, {overlaps.size} images of each; looking for ensembles")
+    found = select(overlaps, how, trials, seed)
+    alone = [overlaps.intra((i,)) for i in range(len(models))]
+    tested: Any = None
+    label = data.classes.index(positive) if positive else max(0, len(data.classes) - 1)
+    if downstream:
+        best = alone.index(max(alone))
+        tested = compare_arms(
+            data, models, best, pick(found).models, recipe or Recipe(), label, repetitions, seed, device,
+            lambda done: say(f"classifiers: {done} of {repetitions} repetitions"),
+        )  # fmt: skip
+    described = [
+        f"Pool of {len(models)} models, {overlaps.size} images of each, against {min(images, len(data.train))} "
+        f"training images of {real}; k = {overlaps.k}, {variant} overlaps.",
+        f"Embedding: {extractor.description()}",
+    ]
+    report = EnsembleReport(
+        [model.name for model in models], found, alone, described, tested, data.classes[label] if data.classes else ""
+    )
+    for line in report.lines():
+        say(line)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        say("wrote " + "\n      ".join(map(str, report.write(out))))
+    return report
+
+
+def _few(data: Dataset, count: int, seed: int) -> torch.Tensor:
+    """So many training images, of each class its share."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(data.train), generator=generator)[:count].sort().values.numpy()
+    return torch.from_numpy(take(data.train, rows).images)
