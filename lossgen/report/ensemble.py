@@ -51,8 +51,8 @@ class EnsembleReport:
             *self.described,
             f"Looked at {len(set(self.found))} ensembles; the front has {len(front(self.found))}, hypervolume "
             f"{hypervolume(self.found):.3f}.",
-            f"Chosen: {', '.join(self.names[i] for i in chosen.models)}: intra_d {chosen.intra_d:.3f} (fidelity: higher "
-            f"is better), inter_d {chosen.inter_d:.3f} (redundancy: lower is better).",
+            f"Chosen: {', '.join(self.names[i] for i in chosen.models)}: intra_d {chosen.intra_d:.3f} (fidelity: "
+            f"higher is better), inter_d {chosen.inter_d:.3f} (redundancy: lower is better).",
             f"Best single model: {self.names[best]}, intra_d {self.alone[best]:.3f}.",
         ]
         if self.tested is not None:
