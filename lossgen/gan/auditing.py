@@ -5,7 +5,6 @@ the same kind. So all is measured against images that it was not trained on (`le
 of images it does not draw.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,11 @@ from lossgen.gan.data import Dataset, ImageSet, digest_of
 from lossgen.gan.features import load_extractor
 from lossgen.gan.images import Fit
 from lossgen.gan.leaks import Bytes, Check, Kind, Pairs, checks, closest
-from lossgen.gan.neighbours import K, covered
+from lossgen.gan.neighbours import K, near, radii
+from lossgen.gan.patients import read_column
 from lossgen.gan.raw import SPLITS, RawData, RawSplit, fit_all
 from lossgen.gan.sources import read
-from lossgen.gan.splits import complete
+from lossgen.gan.splits import complete, plural
 from lossgen.runner import DataSpec
 
 FEWEST = 20
@@ -52,7 +52,7 @@ class Audit:
     """What came of an audit.
 
     Attributes:
-        real, fake: names of the sets.
+        real, fake, others: names of the sets.
         counts: images by kind: "training", "other", "generated".
         size: side in pixels that images were compared at.
         checks: what passes or fails.
@@ -64,6 +64,7 @@ class Audit:
 
     real: str
     fake: str
+    others: str
     counts: Mapping[str, int]
     size: int
     checks: Sequence[Check]
@@ -104,37 +105,48 @@ def audit(
         InputError: sets that cannot be read or compared, or too few images.
     """
     of_real, of_fake = read(DataSpec(real)), read(DataSpec(fake))
-    notes: list[str] = []
-    made = [] if held_out else [name for name in SPLITS if name not in of_real.splits]
+    notes = [f"{role}: {note}" for role, data in (("REAL", of_real), ("FAKE", of_fake)) for note in data.notes]
+    training = [of_real.splits["train"]]
     if held_out is None:
+        found = tuple(of_real.splits)
         of_real = complete(of_real, seed)
-        if made:
+        if made := [name for name in SPLITS if name not in found]:
             notes.append(
                 "REAL does not say which images the generator was trained on: taken to be those that lossgen trains "
                 f"on by seed {seed} ({' and '.join(made)} made). For another generator, give --held-out."
             )
-        of_others = of_real
         training = [of_real.splits["train"]]
-        held = {name: of_real.splits[name] for name in SPLITS[1:]}
+        of_others, held = of_real, {name: of_real.splits[name] for name in SPLITS[1:]}
     else:
         of_others = read(DataSpec(held_out))
-        training, held = list(of_real.splits.values()), of_others.splits
-    others = list(held.values())
-    fakes = list(of_fake.splits.values())
+        found, held = tuple(of_others.splits), of_others.splits
+        if len(of_real.splits) > 1:
+            notes.append("REAL has splits: its split train is what the generator is taken to be trained on.")
+    others, fakes = list(held.values()), list(of_fake.splits.values())
     size = image_size or _size(fakes, fit)
     pixels = _alike([_fitted(splits, size, fit) for splits in (training, others, fakes)])
     names = [_names(training, of_real), _names(others, of_others), _names(fakes, of_fake)]
-    if of_class is not None:
-        names[2] = np.full(len(pixels[2]), of_class)
-    grouped = None if groups is None else _groups(groups, held, apart=held_out is None and not made)
-    return held_against(pixels, names, of_real.classes, (real, fake), grouped, seed, notes)
+    alone = of_class or (of_fake.lone if of_fake.lone in of_real.classes else "")
+    if of_class is not None and (names[0] is None or names[1] is None):
+        raise InputError(f"--class {of_class}: the real images have no classes; leave it out")
+    if alone and names[2] is None:
+        names[2] = np.full(len(pixels[2]), alone)
+    elif of_class is not None:
+        raise InputError(f"--class {of_class}: the images of FAKE have classes of their own; leave it out")
+    if names[2] is None and names[0] is not None:
+        notes.append(
+            "FAKE has no classes: it is held against real images of all of them (--class says of which it is)."
+        )
+    grouped = None if groups is None else _groups(groups, held, found)
+    titles = real, fake, held_out or f"{real}, held out"
+    return held_against(pixels, names, of_real.classes, titles, grouped, seed, notes)
 
 
 def held_against(
     pixels: Sequence[Bytes],
     names: Sequence[NDArray[np.str_] | None],
     classes: tuple[str, ...],
-    titles: tuple[str, str],
+    titles: tuple[str, str, str],
     groups: NDArray[np.str_] | None = None,
     seed: int = 0,
     notes: Sequence[str] = (),
@@ -145,7 +157,7 @@ def held_against(
         pixels: training images, other real ones, and generated ones, uint8 (N, C, H, W), alike but for N.
         names: the class of each image of these, (N,), or None.
         classes: of the real images.
-        titles: of the real and the generated images.
+        titles: of the training images, the generated ones, and the other real ones.
         groups: of the other real images, (N,).
 
     Raises:
@@ -197,9 +209,10 @@ def _kinds(pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None], fa
     if of_fakes is not None and names[0] is not None and names[1] is not None:
         of_class = np.unique(of_fakes).tolist()
         for name in of_class:
-            if name not in names[0] or name not in names[1]:
-                known = ", ".join(np.unique(names[0]).tolist())
-                raise InputError(f"audit: FAKE {fake} is of class {name}, which is none of the real images' ({known})")
+            for which, of in (("training images", names[0]), ("other real images", names[1])):
+                if name not in of:
+                    known = ", ".join(np.unique(of).tolist())
+                    raise InputError(f"audit: FAKE {fake} is of class {name}, which is none of the {which}' ({known})")
     return [_kind(pixels, names, name) for name in of_class]
 
 
@@ -231,7 +244,8 @@ def _coverage(
     rng = np.random.default_rng(seed)
     count = min(len(training), len(fakes))
     few = [part[rng.permutation(len(part))[:count]] for part in (fakes, training)]
-    by_fake, by_real = (covered(others, part, min(K, len(others) - 1)) for part in few)
+    within = radii(others, min(K, len(others) - 1))
+    by_fake, by_real = (near(others, part, within)[1] for part in few)
     rows = {"all": np.ones(len(others), np.bool_)}
     for word, of in (("class", names[1]), ("group", groups)):
         values = np.empty(0, np.str_) if of is None else of[chosen[1]]
@@ -247,37 +261,34 @@ def _coverage(
 def _dataset(
     data: tuple[str, tuple[str, ...]], pixels: Sequence[Bytes], names: Sequence[NDArray[np.str_] | None]
 ) -> Dataset:
-    """Training images, and others, as extractors take them."""
-    name, classes = data[0], data[1] if names[0] is not None and names[1] is not None else ()
+    """Training images, and others, as extractors take them; labels of others where all are of known classes."""
+    name, classes = data[0], data[1] if names[0] is not None else ()
     number = {each: label for label, each in enumerate(classes)}
-    training, others = (
-        ImageSet(part, np.array([number[each] for each in of.tolist()]) if classes and of is not None else None)
-        for part, of in zip(pixels[:2], names[:2])
-    )
+    labels = [
+        np.array([number[each] for each in of.tolist()])
+        if classes and of is not None and set(of.tolist()) <= set(classes) else None
+        for of in names[:2]
+    ]  # fmt: skip
+    training, others = (ImageSet(part, of) for part, of in zip(pixels[:2], labels))
     digest = digest_of(dict(zip(SPLITS, (training, others, others), strict=True)))
     return Dataset(name, training, others, others, classes, digest, ())
 
 
-def _groups(given: str, held: Mapping[str, RawSplit], apart: bool) -> NDArray[np.str_]:
+def _groups(given: str, held: Mapping[str, RawSplit], found: Sequence[str]) -> NDArray[np.str_]:
     """(N,): the group of each image that the generator was not trained on.
 
     Args:
-        apart: whether the numbers of arrays begin anew in each split, and so need its name.
+        found: the splits that the data came with: numbers of an array begin anew in each.
     """
-    try:
-        with Path(given).open(newline="", encoding="utf-8-sig") as file:
-            rows = {row["image"]: row["group"] for row in csv.DictReader(file)}
-    except OSError as error:
-        raise InputError(f"--groups {given}: cannot read: {error.strerror or error}") from None
-    except (KeyError, UnicodeDecodeError, csv.Error):
-        raise InputError(f"--groups {given}: no CSV file with the columns image and group") from None
+    rows = read_column(Path(given), "group", f"--groups {given}")
     wanted = []
     for name, split in held.items():
+        beginning = "" if len(found) == 1 else f"{name if name in found else 'train'}/"
         for i in range(len(split.images)):
             image = split.images.name(i)
             number = image.removeprefix("image ")
-            wanted.append(image if number == image else f"{name}/{number}" if apart else number)
+            wanted.append(image if number == image else beginning + number)
     absent = [image for image in wanted if image not in rows]
     if absent:
-        raise InputError(f"--groups {given}: says nothing of {len(absent)} images (the first: {absent[0]})")
+        raise InputError(f"--groups {given}: says nothing of {plural(len(absent), 'image')} (the first: {absent[0]})")
     return np.array([rows[image] for image in wanted])

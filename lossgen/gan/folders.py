@@ -44,7 +44,8 @@ def read_folder(path: Path, name: str) -> RawData:
         notes.append(f"All images lie in one folder, {names[0]}, so they have no labels.")
     known = read_patients(path)
     if known is not None:
-        passed_over -= Counter({".csv": 1})  # it lies where images do, unless there are splits
+        if tops == {"train": path}:  # only then it lies where images are looked for
+            passed_over -= Counter({".csv": 1})
         notes.append(f"{FILE} says whose images are whose.")
     splits: dict[str, RawSplit] = {}
     for split, classes in found.items():
@@ -61,7 +62,9 @@ def read_folder(path: Path, name: str) -> RawData:
         named = {split: [of.images.name(i) for i in range(len(of.images))] for split, of in splits.items()}
         groups = numbered({split: patients_of(images, known, name) for split, images in named.items()}, name)
         splits = {split: replace(of, groups=groups[split]) for split, of in splits.items()}
-    return RawData(name, splits, tuple(names) if labelled else (), notes + _remarks(splits, passed_over), path)
+    lone = names[0] if len(names) == 1 else ""
+    named_classes = tuple(names) if labelled else ()
+    return RawData(name, splits, named_classes, notes + _remarks(splits, passed_over), path, lone=lone)
 
 
 def _split_folders(path: Path) -> tuple[dict[str, Path], list[str]]:

@@ -24,14 +24,14 @@ def nearest(
     best = torch.full((len(ours),), torch.inf, dtype=torch.float64)
     which = torch.zeros(len(ours), dtype=torch.int64)
     # Squares of bytes are whole numbers: in double precision a matrix product of them is exact.
-    of_theirs = theirs.double().square().sum(1)
     for first in range(0, len(ours), TILE):
         rows = slice(first, first + TILE)
         x = ours[rows].double()
         of_x = x.square().sum(1)
         for start in range(0, len(theirs), TILE):
             columns = slice(start, start + TILE)
-            squares = torch.addmm(of_theirs[None, columns], x, theirs[columns].double().T, alpha=-2) + of_x[:, None]
+            y = theirs[columns].double()
+            squares = torch.addmm(y.square().sum(1)[None], x, y.T, alpha=-2) + of_x[:, None]
             if itself and start == first:
                 squares.fill_diagonal_(torch.inf)
             found, at = squares.min(1)

@@ -82,21 +82,28 @@ def neighbourhoods(
     )
 
 
-def covered(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = K, tile: int = TILE) -> NDArray[np.bool_]:
-    """(N,): whether each of the real features (N, d) has a fake (M, d) within its radius; coverage is the mean.
+def near(
+    real: NDArray[np.floating], fake: NDArray[np.floating], real_radii: Array, tile: int = TILE
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(M,): within the radius of how many reals (N, d) each fake (M, d) lies; (N,): whether a real has a fake within.
 
     Raises:
-        ValueError: as `neighbourhoods`, but for any number of fakes.
+        ValueError: other dimensions, or a value that is not finite.
     """
-    reals, fakes = _tensors(real, k), torch.from_numpy(checked_features(fake, 1))
-    within, centre = torch.from_numpy(radii(real, k, tile)), _mean(reals)
+    reals, fakes = (torch.from_numpy(checked_features(values, 1)) for values in (real, fake))
+    if reals.shape[1] != fakes.shape[1]:
+        raise ValueError(f"features of {reals.shape[1]} dimensions against features of {fakes.shape[1]}")
+    within, centre = torch.from_numpy(real_radii), _mean(reals)
+    around = torch.zeros(len(fakes), dtype=torch.int64)
     found = torch.zeros(len(reals), dtype=torch.bool)
     for rows in _tiles(len(reals), tile):
         for columns in _tiles(len(fakes), tile):
             pair = reals[rows], fakes[columns]
             squares, error = _squares(*pair, centre)
-            found[rows] |= _within(squares, within[rows, None], error, *pair).any(dim=1)
-    return found.numpy()
+            close = _within(squares, within[rows, None], error, *pair)
+            around[columns] += close.sum(dim=0)
+            found[rows] |= close.any(dim=1)
+    return around.numpy(), found.numpy()
 
 
 def radii(features: NDArray[np.floating], k: int = K, tile: int = TILE) -> Array:

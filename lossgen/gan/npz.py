@@ -73,7 +73,7 @@ def read_npz(path: Path, name: str) -> RawData:
         if key is None or key not in arrays:
             continue
         if arrays[key].shape == (len(images[split]),):
-            known[split] = [str(value) for value in arrays[key].tolist()]
+            known[split] = [_text(value) for value in arrays[key].tolist()]
         else:
             notes.append(
                 f"{key} has the shape {arrays[key].shape}, not one entry for each of the {len(images[split])} images "
@@ -196,6 +196,11 @@ def _labels(values: npt.NDArray[Any], key: str, count: int, where: str, notes: l
     if values.dtype.kind not in "iuU":
         raise InputError(f"{where}: {key} is of type {values.dtype}; labels are integers or text")
     return values
+
+
+def _text(value: object) -> str:
+    """A patient as text: 1 and 1.0 are one."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _class_names(values: npt.NDArray[Any] | None) -> tuple[str, ...]:

@@ -150,6 +150,7 @@ class RawData:
         share: part of the images that a split gets where it has to be made.
         group_name: what `groups` number, in the singular.
         made: the splits that were made, not found.
+        lone: name of the one folder that all images lie in; empty where there is none, or several.
     """
 
     name: str
@@ -160,6 +161,7 @@ class RawData:
     share: float = 1 / 6
     group_name: str = "patient"
     made: tuple[str, ...] = ()
+    lone: str = ""
 
 
 def fit_all(images: Images, size: int, fit: Fit) -> tuple[Pixels, npt.NDArray[np.bool_]]:

@@ -10,7 +10,7 @@ from lossgen.gan.auditing import Audit
 from lossgen.gan.contact_sheet import grid
 from lossgen.gan.leaks import Check
 from lossgen.gan.splits import plural
-from lossgen.report.documents import markdown_table, plain
+from lossgen.report.documents import aligned, markdown_table, plain
 
 CELL = 96
 """Pixels that an image is wide in the picture of pairs, about."""
@@ -23,20 +23,26 @@ NOT_SAID = (
 
 def headline(audit: Audit) -> str:
     """The finding in a sentence."""
-    failed = [check.name for check in audit.checks if not check.passed]
-    if not failed:
-        return "Passed: no sign that the generated images are copies of training images."
-    return f"Failed: {', '.join(failed)}. Do not hand these images on as they are."
+    failed = [check.name for check in audit.checks if check.judged and not check.passed]
+    open_ = [check.name for check in audit.checks if not check.judged]
+    if failed:
+        return f"Failed: {', '.join(failed)}. Do not hand these images on as they are."
+    if open_:
+        return (
+            f"Cannot be judged: {', '.join(open_)}. The other real images are of another kind than the training "
+            "images; give some of the same (--held-out)."
+        )
+    return "Passed: no sign that the generated images are copies of training images."
 
 
 def audit_lines(audit: Audit) -> list[str]:
     """All of it for a terminal."""
     columns, rows = check_table(audit.checks)
-    lines = [headline(audit), "", *audit.notes, _sets(audit), "", *_aligned(columns, rows), ""]
+    lines = [headline(audit), "", *audit.notes, _sets(audit), "", *aligned(columns, rows), ""]
     lines += [f"{check.name}: {check.meaning}." for check in audit.checks]
     lines += [
         "",
-        *_aligned(*coverage_table(audit)),
+        *aligned(*coverage_table(audit)),
         f"Coverage: {audit.features}",
         "",
         closest_line(audit),
@@ -50,7 +56,7 @@ def check_table(checks: Sequence[Check]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of what was checked."""
     rows = [
         [
-            check.name, "passed" if check.passed else "FAILED", f"{check.value:.3f}",
+            check.name, check.word, f"{check.value:.3f}",
             f"{check.low:.3f} – {check.high:.3f}", f"{check.usual:.3f}", f"{check.limit:.3f}",
         ]
         for check in checks
@@ -70,8 +76,9 @@ def closest_line(audit: Audit) -> str:
     closer = int((pairs.to_training < pairs.usual).sum())
     return (
         f"The {len(pairs.to_training)} generated images that are closest to a training image are "
-        f"{pairs.to_training[0]:.1f} to {pairs.to_training[-1]:.1f} grey levels from it (root mean square). One in a "
-        f"hundred real images that were not trained on is closer than {pairs.usual:.1f}, and so {_are(closer)}."
+        f"{pairs.to_training[0]:.1f} to {pairs.to_training[-1]:.1f} grey levels from it (root mean square). "
+        f"{closer} of them {'is' if closer == 1 else 'are'} closer than all but one in a hundred of the real images of "
+        "their class that were not trained on."
     )
 
 
@@ -102,13 +109,14 @@ def audit_markdown(audit: Audit, picture: str = "") -> str:
 def audit_json(audit: Audit) -> dict[str, Any]:
     """All of it as JSON values."""
     return {
-        "schema": 1, "real": audit.real, "fake": audit.fake, "passed": audit.passed, "counts": dict(audit.counts),
+        "schema": 1, "real": audit.real, "fake": audit.fake, "others": audit.others, "passed": audit.passed,
+        "counts": dict(audit.counts),
         "image_size": audit.size,
         "checks": [vars(check) | {"passed": check.passed} for check in audit.checks],
         "coverage": [vars(row) for row in audit.coverage], "features": audit.features,
         "closest": {
             "to_training": audit.pairs.to_training.tolist(), "to_others": audit.pairs.to_others.tolist(),
-            "usual": audit.pairs.usual,
+            "usual": audit.pairs.usual.tolist(),
         },
         "notes": list(audit.notes), "does_not_say": NOT_SAID,
     }  # fmt: skip
@@ -133,19 +141,9 @@ def draw_pairs(audit: Audit, path: Path) -> None:
     sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST).save(path)
 
 
-def _are(count: int) -> str:
-    return f"{count} of them are" if count != 1 else "one of them is"
-
-
 def _sets(audit: Audit) -> str:
     counts = audit.counts
     return (
         f"{plural(counts['generated'], 'generated image')} of {audit.fake}, against {counts['training']} training "
-        f"images and {counts['other']} other images of {audit.real}, at {audit.size} × {audit.size} pixels."
+        f"images of {audit.real} and {counts['other']} others ({audit.others}), at {audit.size} × {audit.size} pixels."
     )
-
-
-def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in [columns, *rows]]
-    return [line.rstrip() for line in lines]

@@ -15,7 +15,7 @@ from lossgen.errors import InputError
 from lossgen.gan.auditing import Audit, audit
 from lossgen.gan.leaks import Kind, checks, closest
 from lossgen.gan.nearest import nearest
-from lossgen.gan.neighbours import covered, neighbourhoods
+from lossgen.gan.neighbours import near, neighbourhoods, radii
 
 
 def blobs(count: int, seed: int, centre: int = 4, size: int = 8, noise: int = 15) -> np.ndarray:
@@ -63,18 +63,30 @@ def test_it_is_exact_over_many_tiles() -> None:
     assert nearest(images, images, itself=True)[0].min() > 0
 
 
-def test_coverage_of_each_image_makes_the_coverage_of_all() -> None:
+def test_coverage_and_density_of_each_image_make_those_of_all() -> None:
     rng = np.random.default_rng(0)
     real, fake = rng.normal(size=(90, 5)), rng.normal(0.5, 1, (40, 5))
+    whole = neighbourhoods(real, fake, 5)
     for tile in (16, 1024):
-        found = covered(real, fake, 5, tile)
-        assert found.mean() == pytest.approx(neighbourhoods(real, fake, 5).coverage)
-    assert covered(real, real[:1], 5).sum() >= 1
+        around, covered = near(real, fake, radii(real, 5), tile)
+        assert covered.mean() == pytest.approx(whole.coverage) and around.mean() / 5 == pytest.approx(whole.density)
+    with pytest.raises(ValueError, match="5 dimensions against features of 3"):
+        near(real, fake[:, :3], radii(real, 5))
 
 
-def test_a_generator_that_draws_new_images_passes() -> None:
+@pytest.mark.parametrize("count", [40, 200, 1500])
+def test_a_generator_that_draws_new_images_passes(count: int) -> None:
+    """However many they are beside 300 training images."""
     for seed in (2, 3, 4):
-        assert failed(blobs(200, seed)) == set()
+        assert failed(blobs(count, seed)) == set()
+
+
+def test_what_could_not_show_is_not_passed() -> None:
+    """Others of quite another kind: copies with noise are no nearer to training than any image like it would be."""
+    apart = Kind(None, blobs(300, 0), 255 - blobs(120, 1), noisy(blobs(300, 0), 4))
+    found = {check.name: check for check in checks([apart])}
+    for name in ("nearer to training", "membership"):
+        assert not found[name].judged and not found[name].passed and found[name].word == "cannot be judged"
 
 
 def test_copies_are_found_and_so_are_copies_with_noise() -> None:
@@ -120,7 +132,7 @@ def test_the_closest_pairs_are_the_closest() -> None:
     pairs = closest([kind(fakes)])
     assert pairs.images.shape == (3, 8, 1, 8, 8) and (np.diff(pairs.to_training) >= 0).all()
     assert {image.tobytes() for image in pairs.images[1, :2]} == {image.tobytes() for image in blobs(300, 0)[7:9]}
-    assert pairs.to_training[1] < pairs.usual and pairs.to_others[0] > pairs.to_training[0]
+    assert pairs.to_training[1] < pairs.usual[1] and pairs.to_others[0] > pairs.to_training[0]
 
 
 @pytest.fixture
@@ -132,6 +144,7 @@ def sets(tmp_path: Path) -> Path:
         both = np.where((of == 1)[:, None, None, None], blobs(len(of), 20 + seed, 2), blobs(len(of), seed))
         arrays |= {f"{split}_images": both[:, 0], f"{split}_labels": of}
     np.savez(tmp_path / "real.npz", **arrays)
+    np.savez(tmp_path / "real2.npz", **arrays)
     np.savez(tmp_path / "bare.npz", images=blobs(300, 0)[:, 0])
     np.savez(tmp_path / "other.npz", images=blobs(80, 7)[:, 0])
     np.savez(tmp_path / "new.npz", images=blobs(100, 5)[:, 0])
@@ -147,12 +160,13 @@ def test_an_audit_says_what_it_held_against_what(sets: Path) -> None:
     found = audited(sets, of_class="well")
     assert found.passed and found.counts == {"training": 300, "other": 120, "generated": 100}
     assert any("FAKE is of well only" in note for note in found.notes)
+    assert any("has no classes: it is held against" in note for note in audited(sets).notes)
     assert [row.kind for row in found.coverage] == ["all", "class well"] and found.coverage[0].count == 60
     assert 0 < found.coverage[0].by_fake <= 1 and found.coverage[0].by_real > 0.5
     bare = audited(sets, "bare", "copies")
     assert not bare.passed and any("validation and test made" in note for note in bare.notes)
     told = audited(sets, "bare", "new", held_out=str(sets / "other.npz"))
-    assert told.counts["other"] == 80 and told.passed and not told.notes
+    assert told.counts["other"] == 80 and told.passed and told.others.endswith("other.npz")
 
 
 def test_groups_come_from_a_csv_file(sets: Path, tmp_path: Path) -> None:
@@ -166,7 +180,7 @@ def test_groups_come_from_a_csv_file(sets: Path, tmp_path: Path) -> None:
     found = audited(sets, groups=write(rows))
     of_groups = {row.kind: row.count for row in found.coverage if row.kind.startswith("group")}
     assert of_groups == {"group old": 80, "group young": 40}
-    with pytest.raises(InputError, match=r"says nothing of 1 images \(the first: validation/0\)"):
+    with pytest.raises(InputError, match=r"says nothing of 1 image \(the first: validation/0\)"):
         audited(sets, groups=write(rows[1:]))
     with pytest.raises(InputError, match="cannot read"):
         audited(sets, groups="no.csv")
@@ -176,11 +190,15 @@ def test_groups_come_from_a_csv_file(sets: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [({"of_class": "odd"}, "class odd, which is none of the real images'"), ({"held_out": "nowhere"}, "nowhere")],
+    [({"of_class": "odd"}, "class odd, which is none of the training images'"), ({"held_out": "nowhere"}, "nowhere")],
 )
 def test_what_cannot_be_audited(sets: Path, more: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         audited(sets, **more)
+    with pytest.raises(InputError, match="--class well: the real images have no classes"):
+        audited(sets, "bare", of_class="well")
+    with pytest.raises(InputError, match="have classes of their own"):
+        audited(sets, "real", "real2", of_class="well")
     np.savez(sets / "few.npz", images=blobs(9, 2)[:, 0])
     with pytest.raises(InputError, match="9 generated images are too few; give at least 20"):
         audited(sets, "bare", "few")

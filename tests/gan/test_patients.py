@@ -62,11 +62,24 @@ def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
 def test_what_the_file_lacks_is_said(tmp_path: Path) -> None:
     top = folder(tmp_path)
     write(top, dict.fromkeys(paths(top)[1:], "p"))
-    with pytest.raises(InputError, match=r"patients.csv says nothing of 1 images \(the first: ill/ill00.png\)"):
+    with pytest.raises(InputError, match=r"patients.csv says nothing of 1 image \(the first: ill/ill00.png\)"):
         load(DataSpec(str(top)))
-    write(top, {}, "file,person")
     write(top, dict.fromkeys(paths(top), "p"), "file,person")
     with pytest.raises(InputError, match="no CSV file with the columns image and patient"):
+        load(DataSpec(str(top)))
+
+
+def test_a_name_that_two_images_have_is_no_name(tmp_path: Path) -> None:
+    top = folder(tmp_path)
+    for name in ("ill", "well"):
+        (top / name / f"{name}00.png").rename(top / name / "same.png")
+    rest = {image: f"p{i}" for i, image in enumerate(paths(top)) if not image.endswith("same.png")}
+    write(top, {**rest, "same.png": "one"})
+    with pytest.raises(InputError, match=r"says nothing of 2 images \(the first: ill/same.png\)"):
+        load(DataSpec(str(top)))
+    lines = [f"{image},{patient}" for image, patient in rest.items()]
+    (top / "patients.csv").write_text("\n".join(["image,patient", *lines, "ill/same.png,one", "ill/same.png,two"]))
+    with pytest.raises(InputError, match=r"says two things of ill/same\.png: patient one and two"):
         load(DataSpec(str(top)))
 
 
