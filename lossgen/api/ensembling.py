@@ -10,18 +10,21 @@ from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, load
 from lossgen.gan.downstream.classifiers import Recipe
 from lossgen.gan.downstream.folds import take
-from lossgen.gan.ensembles.downstream import compare_arms
+from lossgen.gan.ensembles.downstream import check_arms, compare_arms
 from lossgen.gan.ensembles.overlap import Overlaps, Variant
 from lossgen.gan.ensembles.pool import read_pool
 from lossgen.gan.ensembles.selection import TRIALS, How, pick, select
 from lossgen.gan.extractors import Extractor
 from lossgen.gan.features import load_extractor
 from lossgen.gan.nets.dcgan import SIZES
+from lossgen.gan.sampling import check_device
 from lossgen.report.ensemble import EnsembleReport
 from lossgen.runner import DataSpec
 
 IMAGES = 500
 REPETITIONS = 10
+TOLD = 500
+"""Ensembles between two lines on progress."""
 
 
 def ensemble(
@@ -59,12 +62,17 @@ def ensemble(
     Raises:
         InputError: a pool of fewer than two models, what cannot be read, or images without classes.
     """
+    check_device(device)
     data = load(DataSpec(real, image_size=image_size), tuple(SIZES))
     for note in data.notes:
         say(note)
     models = read_pool(pool, data, images, seed)
     if positive is not None and positive not in data.classes:
         raise InputError(f"--positive {positive}: is none of the classes of {real}: {', '.join(data.classes)}")
+    if downstream:
+        check_arms(data, models)
+    if "test" in data.made:
+        say("The test split was made here: a GAN that was trained on all of these images has seen what is tested on.")
     extractor = embedding if isinstance(embedding, Extractor) else load_extractor(data, embedding, weights)
     overlaps = Overlaps(
         extractor.features(_few(data, images, seed)),
@@ -72,7 +80,7 @@ def ensemble(
         variant=variant,
     )
     say(f"Pool: {len(models)} models, {overlaps.size} images of each; looking for ensembles")
-    found = select(overlaps, how, trials, seed)
+    found = select(overlaps, how, trials, seed, lambda count: None if count % TOLD else say(f"{count} ensembles"))
     alone = [overlaps.intra((i,)) for i in range(len(models))]
     tested: Any = None
     label = data.classes.index(positive) if positive else max(0, len(data.classes) - 1)
@@ -99,7 +107,7 @@ def ensemble(
 
 
 def _few(data: Dataset, count: int, seed: int) -> torch.Tensor:
-    """So many training images, of each class its share."""
+    """So many training images, drawn by seed."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(data.train), generator=generator)[:count].sort().values.numpy()
     return torch.from_numpy(take(data.train, rows).images)

@@ -39,6 +39,13 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], best: 
         yield _row([f"**{cells[0]}**", *cells[1:]] if place == best else cells)
 
 
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table for a terminal: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in [columns, *rows]]
+    return [line.rstrip() for line in lines]
+
+
 def comparison_latex(comparison: Comparison, setting: str, grid: Grid = None) -> str:
     """The table as an environment of its own, the best mean in bold; it needs the package booktabs and no other."""
     columns, rows = cells_of(comparison)

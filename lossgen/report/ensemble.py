@@ -13,11 +13,11 @@ from lossgen.gan.ensembles.downstream import ARMS, ArmRates
 from lossgen.gan.ensembles.overlap import Worth
 from lossgen.gan.ensembles.selection import front, hypervolume, pick
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.documents import markdown_table, plain
-from lossgen.stats import holm, mann_whitney, mean_interval
+from lossgen.report.documents import aligned, markdown_table, plain
+from lossgen.stats import holm, mean_interval, paired
 
 CHOSEN, BASELINES = ARMS[3], (ARMS[0], ARMS[1], ARMS[2], ARMS[4])
-JUDGED = "accuracy"
+JUDGED = "balanced accuracy"
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,7 @@ class EnsembleReport:
             f"Best single model: {self.names[best]}, intra_d {self.alone[best]:.3f}.",
         ]
         if self.tested is not None:
-            columns, rows = self.table()
-            widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-            lines += [
-                "",
-                *("  ".join(map(str.ljust, row, widths)).rstrip() for row in [columns, *rows]),
-                "",
-                *self.notes(),
-            ]
+            lines += ["", *aligned(*self.table()), "", *self.notes()]
         return lines
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -82,7 +75,7 @@ class EnsembleReport:
         assert self.tested is not None
         ours = [result.summary()[JUDGED] for result in self.tested[CHOSEN]]
         others = {arm: [result.summary()[JUDGED] for result in self.tested[arm]] for arm in BASELINES}
-        corrected = holm([mann_whitney(ours, values) for values in others.values()])
+        corrected = holm([paired(ours, values) for values in others.values()])
         said = []
         for (arm, values), p in zip(others.items(), corrected):
             low, high = mean_interval(np.array(ours) - np.array(values))

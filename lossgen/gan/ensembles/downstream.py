@@ -1,8 +1,8 @@
 """What classifiers learn from an ensemble's images alone, tested on real ones.
 
 Held against one another: the best single model (by intra_d), all models, random ensembles of the chosen one's size, a
-new one each time, the chosen ensemble, and real images. All train on as many images, for as many gradient steps, from
-the same first weights; only the repetition's seed differs.
+new one each time, the chosen ensemble, and real images. All train on as many images (of real ones, as many as there are
+at most), for as many gradient steps, from the same first weights; only the repetition's seed differs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,10 +43,24 @@ class ArmRates:
         )
         negatives = confusion.sum() - confusion[positive].sum()
         return {
-            "accuracy": self.rates.accuracy, "recall": float(self.rates.recall[positive]),
-            "precision": float(self.rates.precision[positive]), "specificity": float(right / negatives),
-            "F1": float(self.rates.f1[positive]), "g-mean": self.rates.g_mean,
+            "balanced accuracy": self.rates.balanced_accuracy, "accuracy": self.rates.accuracy,
+            "recall": float(self.rates.recall[positive]), "precision": float(self.rates.precision[positive]),
+            "specificity": float(right / negatives), "F1": float(self.rates.f1[positive]), "g-mean": self.rates.g_mean,
         }  # fmt: skip
+
+
+def check_arms(data: Dataset, models: Sequence[Model]) -> None:
+    """Raise InputError where classifiers cannot learn from each model alone, or cannot be tested."""
+    otherwise = "; --no-downstream chooses without classifiers"
+    for split, part in (("train", data.train), ("test", data.test)):
+        known = set() if part.labels is None else set(part.labels.tolist())
+        if len(data.classes) < 2 or known != set(range(len(data.classes))):
+            raise InputError(f"data {data.name}: {split} has not at least two classes with images{otherwise}")
+    for model in models:
+        absent = set(range(len(data.classes))) - set([] if model.labels is None else model.labels.tolist())
+        if absent:
+            lacks = f"has no image of {data.classes[min(absent)]}" if model.labels is not None else "has no classes"
+            raise InputError(f"ensemble: model {model.name} {lacks}: no classifier learns from it alone{otherwise}")
 
 
 def compare_arms(
@@ -58,15 +72,7 @@ def compare_arms(
     Args:
         single: the best single model.
         told: called with how many repetitions are done.
-
-    Raises:
-        InputError: images without classes, or a model that lacks one.
     """
-    for model in models:
-        absent = set(range(len(data.classes))) - set([] if model.labels is None else model.labels.tolist())
-        if absent:
-            lacks = f"has no image of {data.classes[min(absent)]}" if model.labels is not None else "has no classes"
-            raise InputError(f"ensemble: model {model.name} {lacks}: no classifier can learn from it alone")
     count = len(models[0].images)
     rng = np.random.default_rng(seed)
     by_chance = random_ensembles(len(models), len(chosen), repetitions, rng)

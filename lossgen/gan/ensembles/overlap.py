@@ -15,12 +15,11 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lossgen.errors import InputError
-from lossgen.gan.neighbours import K
+from lossgen.gan.metrics import Array
+from lossgen.gan.neighbours import K, near, radii
 
 Variant = Literal["symmetric", "authors"]
 Chosen = tuple[int, ...]
@@ -68,8 +67,10 @@ class Overlaps:
             few = f"{len(real)} real images and {self.size} of a model"
             raise InputError(f"ensemble: {few} are too few for neighbourhoods of {k}; give more than {2 * k}")
         self.k, self.variant, self.count = k, variant, len(models)
-        self._real = torch.from_numpy(np.asarray(real, np.float64))
-        self._models = [torch.from_numpy(np.asarray(features[: self.size], np.float64)) for features in models]
+        self._real = np.asarray(real, np.float64)
+        self._models = [np.asarray(features[: self.size], np.float64) for features in models]
+        self._real_radii = radii(self._real, k)
+        self._radii = [radii(features, k) for features in self._models]
         self._pairs: dict[Chosen, float] = {}
         self._known: dict[Chosen, Worth] = {}
 
@@ -83,36 +84,31 @@ class Overlaps:
 
     def intra(self, models: Chosen) -> float:
         """d of real images and those of some models together; of one, too."""
-        return self._mean(self._real, self._together(models))
+        pooled = self._together(models)
+        there = d(self._real, pooled, self._real_radii, self.k)
+        if self.variant == "authors":
+            return there
+        return (there + d(pooled, self._real, radii(pooled, self.k), self.k)) / 2
 
     def pair(self, one: int, other: int) -> float:
         """d of two models' images."""
-        key = (min(one, other), max(one, other))
-        if key not in self._pairs:
-            self._pairs[key] = self._mean(self._models[key[0]], self._models[key[1]])
-        return self._pairs[key]
+        a, b = min(one, other), max(one, other)
+        if (a, b) not in self._pairs:
+            there = d(self._models[a], self._models[b], self._radii[a], self.k)
+            if self.variant == "symmetric":
+                there = (there + d(self._models[b], self._models[a], self._radii[b], self.k)) / 2
+            self._pairs[a, b] = there
+        return self._pairs[a, b]
 
-    def _together(self, models: Chosen) -> Tensor:
+    def _together(self, models: Chosen) -> Array:
         if self.variant == "authors":
-            return torch.cat([self._models[model] for model in models])
+            return np.concatenate([self._models[model] for model in models])
         share, more = divmod(self.size, len(models))
-        return torch.cat([self._models[model][: share + (place < more)] for place, model in enumerate(models)])
-
-    def _mean(self, one: Tensor, other: Tensor) -> float:
-        apart = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
-        there = harmonic(apart, _radii(one, self.k), self.k)
-        return there if self.variant == "authors" else (there + harmonic(apart.T, _radii(other, self.k), self.k)) / 2
+        return np.concatenate([self._models[m][: share + (place < more)] for place, m in enumerate(models)])
 
 
-def harmonic(apart: Tensor, radii: Tensor, k: int) -> float:
-    """d of distances (N, M) between real and other images and the radii (N,) of the real ones; 0 where none is near."""
-    near = apart < radii[:, None]
-    density = float(near.sum()) / (k * near.shape[1])
-    coverage = float(near.any(1).double().mean())
+def d(real: Array, fake: Array, real_radii: Array, k: int) -> float:
+    """Harmonic mean of density and coverage of features (M, d) among features (N, d); 0 where none is near."""
+    around, covered = near(real, fake, real_radii)
+    density, coverage = float(around.mean()) / k, float(covered.mean())
     return 2 * density * coverage / (density + coverage) if density + coverage else 0.0
-
-
-def _radii(x: Tensor, k: int) -> Tensor:
-    """(N,): the distance of each to its k-th nearest neighbour, itself left out."""
-    apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
-    return apart.kthvalue(k, dim=1).values

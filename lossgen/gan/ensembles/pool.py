@@ -4,6 +4,7 @@ A model is a name and its images; with their classes where they have any (condit
 class), since a classifier can learn from these alone.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def read_pool(names: Sequence[str], data: Dataset, count: int, seed: int = 0) ->
         InputError: fewer than two, nothing of that name, too few images, or a class that the real images have not.
     """
     paths = [file for name in names for file in _files(name)]
+    titles = Counter(title for _, title in paths)
+    paths = [(path, title if titles[title] == 1 else path) for path, title in paths]
     if len(paths) < 2:
         raise InputError(f"ensemble: a pool of {len(paths)} model; it takes at least 2 folders, files or models")
     if len(paths) != len({path for path, _ in paths}):
@@ -81,7 +84,10 @@ def _drawn(path: Path, data: Dataset, count: int) -> tuple[NDArray[np.uint8], ND
     """Images of a generator; of a conditional one as many of each class."""
     _, architecture, content = load_model(path)
     if architecture.size != data.size:
-        raise InputError(f"ensemble: {path} makes {architecture.size} pixels a side, and {data.name} has {data.size}")
+        raise InputError(
+            f"ensemble: {path} makes {architecture.size} pixels a side, and {data.name} has {data.size}; "
+            f"give --image-size {architecture.size}"
+        )
     if not architecture.classes:
         return sample(path, count), None
     names = [str(name) for name in content["data"].get("classes", [])]

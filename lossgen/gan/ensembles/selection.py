@@ -14,6 +14,8 @@ from lossgen.gan.ensembles.overlap import Chosen, Overlaps, Worth
 How = Literal["auto", "exhaustive", "tpe", "nsga2", "greedy"]
 FEW = 15
 """Models up to which every ensemble is looked at."""
+MOST = 20
+"""Models up to which every ensemble can be asked for."""
 TRIALS = 1000
 _WORST = (-1.0, 1e9)
 
@@ -37,6 +39,8 @@ def select(
         how = "exhaustive" if count <= FEW else "tpe"
     if how in ("tpe", "nsga2"):
         return _by_optuna(overlaps, how, trials, seed, told)
+    if how == "exhaustive" and count > MOST:
+        raise InputError(f"--select exhaustive: {count} models have {2**count} ensembles; choose tpe, nsga2 or greedy")
     every = chain.from_iterable(combinations(range(count), size) for size in range(2, count + 1))
     return _looked_at(overlaps, every if how == "exhaustive" else _greedily(overlaps), told)
 
@@ -102,6 +106,8 @@ def _by_optuna(overlaps: Overlaps, how: str, trials: int, seed: int, told: Calla
         told(len(found))
         return found[-1].intra_d, found[-1].inter_d
 
+    # All of them first, so that there is something whatever the sampler draws.
+    study.enqueue_trial({f"model {i}": True for i in range(overlaps.count)})
     study.optimize(objective, n_trials=trials)
     return found
 

@@ -112,8 +112,34 @@ def test_an_ensemble_leaves_noise_out_and_its_images_teach_a_classifier(sets: Pa
         "## The front" in page and "![The front](front.png)" in page and (tmp_path / "front.png").stat().st_size > 1000
     )
     assert any(line.startswith("Chosen: ") for line in said) and any("positive is one" in line for line in said)
-    flipped = load(DataSpec(str(sets / "real.npz")))
-    assert len(flipped.test) > 20  # what is chosen does not depend on it: only training images are given to Overlaps
+    assert any("has seen what is tested on" in line for line in said)
+
+
+def test_the_test_split_has_no_say_in_what_is_chosen(sets: Path, tmp_path: Path) -> None:
+    data = load(DataSpec(str(sets / "real.npz")))
+    rng = np.random.default_rng(0)
+    picks = []
+    for test in (data.test.images[:, 0], rng.integers(0, 256, data.test.images[:, 0].shape, dtype=np.uint8)):
+        np.savez(
+            tmp_path / "split.npz", train_images=data.train.images[:, 0], train_labels=data.train.labels,
+            val_images=data.validation.images[:, 0], val_labels=data.validation.labels, test_images=test,
+            test_labels=data.test.labels, classes=np.array(data.classes),
+        )  # fmt: skip
+        pool = [str(sets / name) for name in ("good.npz", "ones.npz", "fair.npz")]
+        asked = {"images": 60, "downstream": False, "embedding": "random", "say": lambda line: None}
+        picks.append(ensemble(str(tmp_path / "split.npz"), pool, **asked).pick)  # type: ignore[arg-type]
+    assert picks[0] == picks[1]
+
+
+def test_what_classifiers_cannot_learn_from_is_said_before_anything_is_chosen(sets: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.npz"
+    np.savez(bare, images=np.load(sets / "good.npz")["images"])
+    for real, pool, message in (
+        (sets / "real.npz", [bare, sets / "good.npz"], "model bare.npz has no classes: .* --no-downstream"),
+        (bare, [sets / "noise", bare], "none of .* classes|not at least two classes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ensemble(str(real), [str(path) for path in pool], images=60, say=lambda line: None)
 
 
 def test_the_command_and_the_script_are_one(sets: Path) -> None:
