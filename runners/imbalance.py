@@ -28,7 +28,7 @@ from lossgen.gan.benchmark import GANRunner, TrainingOptions
 from lossgen.gan.data import ImageSet
 from lossgen.gan.downstream.arms import SYNTHETIC, train_arm
 from lossgen.gan.downstream.classifiers import Kind, Recipe, log_probabilities
-from lossgen.gan.downstream.folds import Splits, check_classes, cut, split_again
+from lossgen.gan.downstream.folds import Splits, check_classes, check_splits, cut, split_again
 from lossgen.gan.downstream.rates import rates
 from lossgen.gan.downstream.study import Found, Job, carry_out
 from lossgen.gan.downstream.synthesis import Made, Synthesis
@@ -71,6 +71,7 @@ class Imbalance(GANRunner):
     def prepare(self, data: DataSpec, device: str) -> Preparation:
         """Load the images; GANs and classifiers learn from the training split."""
         self.load_cut(data, device)
+        check_splits([self.data])
         self.prepare_data(device)
         synthesis = self.synthesis
         protocol = {
@@ -89,7 +90,8 @@ class Imbalance(GANRunner):
         """Get ready for the data that are there."""
         self.synthesis = Synthesis(self.data, self.data_described(), self.chosen.ratio, device)
         few = min(self.counts[label] for label in self.synthesis.lacking)
-        self.policy = self.policy_for(sum(self.counts) if self.chosen.conditional else few)
+        self.deciding = sum(self.counts) if self.chosen.conditional else few
+        self.policy = self.policy_for(self.deciding)
 
     def jobs(
         self, splits: Splits, losses: Sequence[NamedSource], seed: int, steps: int, device: str
@@ -121,7 +123,7 @@ class Imbalance(GANRunner):
         trained = "one conditional GAN" if self.chosen.conditional else "a GAN each"
         return [
             f"Training images: {', '.join(named)}. To be generated, by {trained}: {', '.join(made)}.",
-            *self.augmentation_notes(sum(self.counts)),
+            *self.augmentation_notes(self.deciding),
         ]
 
     def train(self, members: Sequence[Member], budget: Budget) -> list[Outcome]:
@@ -195,6 +197,12 @@ def study(asked: Asked) -> None:
     from lossgen.report.imbalance import Report  # training needs no tables
 
     runner, others = asked.runner, asked.others
+    names = [loss.name for loss in asked.losses]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            f"--loss: two losses are called {double}; give each a name, in a file: loss NAME(y_real, y_pred) = …"
+        )
     runner.load_cut(asked.data, asked.device)
     splits = split_again(runner.data, others["protocol"], asked.seed, others["repeats"])
     jobs = runner.jobs(splits, asked.losses, asked.seed, asked.steps, asked.device)

@@ -5,6 +5,7 @@ Synthetic images are exported only where they helped and passed the audit.
 """
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,8 +24,9 @@ from lossgen.gan.auditing import Audit, held_against
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.folds import Splits, split_again
 from lossgen.gan.downstream.plan import Plan, Price, fitted, measured
-from lossgen.gan.downstream.study import Found, Job, Study, carry_out
+from lossgen.gan.downstream.study import Found, Job, Study, carry_out, made_by
 from lossgen.gan.downstream.synthesis import Made
+from lossgen.gan.members import file_name
 from lossgen.report.auditing import audit_json, headline, write_audit
 from lossgen.report.images import write_images
 from lossgen.report.imbalance import Report
@@ -35,7 +37,7 @@ LOSSES = ("bce", "quartic_sigmoid")
 """What GANs are trained with: the plain loss first, then the best that lossgen has found (docs/discovered.md)."""
 EFFECT = 0.05
 """Gain in balanced accuracy that is worth having."""
-PLAN = "plan.json"
+PLAN, EXPORTED = "plan.json", "synthetic"
 
 Say = Callable[[str], None]
 
@@ -76,6 +78,9 @@ def augment(
         InputError: what is wrong with the data, or too little time.
     """
     started = time.monotonic()
+    folder = Path(data).expanduser()
+    if folder.is_dir() and out.expanduser().resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"--out {out}: lies in {data}, and would be read as images of it; give a folder elsewhere")
     runner: Any = find_runner("imbalance").cls
     runner = runner(runner.options())
     runner.load_cut(DataSpec(data), device)
@@ -89,7 +94,8 @@ def augment(
         say(note)
     say("… measuring what a step costs here")
     price = measured(*runner.jobs(first, all_losses[:1], seed, 1, device)[:2])
-    plan = _plan(out, all_images.digest, price, workers, time_limit, say)
+    left = time_limit - (time.monotonic() - started)
+    plan = _plan(out, all_images.digest, price, workers, left, say)
     splits = split_again(all_images, "auto", seed, plan.repeats)
     runner = type(runner)(runner.options(classifier_steps=plan.classifier_steps))
     losses = all_losses[: plan.losses]
@@ -97,7 +103,7 @@ def augment(
     for line in _plan_lines(plan, price, workers, splits, losses):
         say(line)
     report = Report(EFFECT, runner.setting_described())
-    for line in [*runner.notes(), *report.beforehand(splits)]:
+    for line in [runner.notes()[0], *report.beforehand(splits)]:
         say(line)
 
     def said(done: int, job: Job, found: Found) -> None:
@@ -105,6 +111,11 @@ def augment(
         say(f"{done} of {len(jobs)} after {passed}: {job.title}: {found.failure or 'done'}")
 
     last = plan.job(price) + plan.closing(price)
+    undone = [job for job in jobs if not (out / "jobs" / f"{job.key}.npz").exists()]
+    if undone and last + time.monotonic() - started > time_limit:
+        raise InputError(
+            f"--time-limit: the plan's next training takes {_minutes(last)}; give more than {_minutes(2 * last)}"
+        )
     study = carry_out(
         splits, jobs, out / "jobs", workers, said, lambda: time.monotonic() - started + last < time_limit
     )  # fmt: skip
@@ -117,12 +128,14 @@ def augment(
     files = report.write(study, out, jobs[0].recipe)
     exported, audit = None, None
     if words == "helps":
-        used = Counter(variant.arm for variant in judged.ours).most_common()
-        loss = next(each for arm, _ in used for each in losses if f"synthetic by {each.name}" in arm)
-        exported, audit, more = _export(runner, loss, plan, (seed, len(splits.runs)), out, say)
+        used = Counter(each.name for variant in judged.ours for each in losses if made_by(variant.arm, each.name))
+        loss = next(each for each in losses if each.name == used.most_common(1)[0][0])
+        exported, audit, more = _export(runner, loss, plan, (seed, 0), out, say)
         files += more
     else:
         say("No synthetic images are exported: only such that helped are.")
+    if exported is None and (out / EXPORTED).exists():
+        shutil.rmtree(out / EXPORTED)  # of an earlier call with another answer
     text = out / "methods.md"
     write_text(text, methods(study, plan, losses, runner, report, audit, __version__))
     files.append(text)
@@ -170,7 +183,7 @@ def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: 
 def _export(
     runner: Any, loss: NamedSource, plan: Plan, seed: tuple[int, ...], out: Path, say: Say
 ) -> tuple[Path | None, Audit | None, list[Path]]:
-    """Train the loss on the first run's training images, audit what it generates, and write it if it passes."""
+    """Train the loss as in the first run, audit what its classifiers have seen of it, and write it if it passes."""
     data: Dataset = runner.data
     setting, member = runner.setting({}), Member(loss.name, loss.source, seed, keep=out / "models")
     outcome, made = runner.synthesis.make(member, setting, Budget(plan.steps))
@@ -188,9 +201,11 @@ def _export(
     if not audit.passed:
         say("No synthetic images are exported.")
         return None, audit, files
-    folder = out / "synthetic"
+    folder = out / EXPORTED
+    if folder.exists():
+        shutil.rmtree(folder)
     for label, images in made.items():
-        write_images(images.cpu().numpy(), folder / data.classes[label])
+        write_images(images.cpu().numpy(), folder / file_name(data.classes[label]))
     counts = {data.classes[label]: len(images) for label, images in made.items()}
     content = card(data, loss, seed, plan.steps, counts, __version__)
     content["audit"] = audit_json(audit)
@@ -213,7 +228,7 @@ def _audited(data: Dataset, made: Made) -> Audit:
         named(data.train), np.concatenate([named(data.validation), named(data.test)]),
         np.concatenate([np.full(len(images), data.classes[label]) for label, images in made.items()]),
     ]  # fmt: skip
-    titles = data.name, "the synthetic images"
+    titles = data.name, "the synthetic images", f"{data.name}, validation and test"
     return held_against([data.train.images, others, fakes], names, data.classes, titles)
 
 

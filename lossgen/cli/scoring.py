@@ -1,6 +1,7 @@
 """The commands for images that are there: score, audit, augment and ensemble."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def audit(
 @click.command(context_settings=SETTINGS)
 @click.argument("data", metavar="FOLDER")
 @click.option("--time-limit", type=Seconds(), default="60m", show_default=True, help="Fit it into this time: 90s, 2h.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; else FOLDER's name and -augmented.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to; else FOLDER-augmented.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; else one a core.")
 @click.option("--device", default="cpu", help="cpu, or cuda.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of splits, GANs and classifiers.")
@@ -106,7 +107,10 @@ def augment(data: str, time_limit: float, out: Path | None, workers: int | None,
     """
     from lossgen.api.augmenting import augment as run
 
-    out = out or Path(f"{Path(data).expanduser().resolve().stem}-augmented")
+    beside = Path(data).expanduser().resolve()
+    out = out or Path(
+        os.path.relpath(beside.with_name(f"{beside.stem}-augmented") if beside.exists() else f"{data}-augmented")
+    )
     run(data, time_limit, out, workers=workers, device=device, seed=seed, say=click.echo)
 
 

@@ -18,7 +18,7 @@ from lossgen.gan.downstream.study import Study
 from lossgen.gan.downstream.verdict import Contrast, choices, contrast
 from lossgen.gan.splits import plural
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.documents import markdown_table, plain
+from lossgen.report.documents import aligned, markdown_table, plain
 
 USUAL_RECALL = 0.75
 """What the recall of a rare class is about, before anything is known."""
@@ -75,13 +75,7 @@ class Report:
 
     def lines(self, study: Study) -> list[str]:
         """All of it for a terminal."""
-        columns, rows = self.table(study)
-        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-        table = [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-            for row in [columns, *rows]
-        ]
-        return ["", *(line.rstrip() for line in table), "", *self.notes(study), "", *self.verdict(study), ""]
+        return ["", *aligned(*self.table(study)), "", *self.notes(study), "", *self.verdict(study), ""]
 
     def table(self, study: Study) -> tuple[list[str], list[list[str]]]:
         """Columns and rows: each arm's means over the runs, on test images."""
@@ -106,7 +100,8 @@ class Report:
                 rows.append([*row, "", ""])
                 continue
             found = contrast(runs, [Variant(arm)] * len(runs), [REAL] * len(runs), study.splits)
-            rows.append([*row, f"{found.mean:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}"])
+            interval = f"{found.low:+.3f} to {found.high:+.3f}" if np.isfinite(found.low) else "of one run: none"
+            rows.append([*row, f"{found.mean:+.3f}", interval])
         return columns, rows
 
     def notes(self, study: Study) -> list[str]:
@@ -143,7 +138,7 @@ class Report:
             "does not help": f"{asked[0].upper()}{asked[1:]} is ruled out.",
             "cannot be told": (
                 f"Neither no gain nor one of {self.effect:g} is ruled out: it takes about {best.needed(self.effect)} "
-                f"test images of {rarest} to tell, and there are {count}; more --repeats alone would narrow the "
+                f"test images of {rarest} to tell, and there are {count}; more runs alone would narrow the "
                 f"interval to ± {best.at_best:.3f} at best."
             ),
         }[words]  # fmt: skip
@@ -209,7 +204,7 @@ class Report:
         axes.axvline(self.effect, color="0.6", linewidth=1, linestyle=":")
         for place, variant in enumerate(rows):
             runs = [run for run in study.runs if variant.arm in run]
-            if not runs:
+            if len(runs) < 2:
                 continue
             found = contrast(runs, [variant] * len(runs), [REAL] * len(runs), study.splits)
             colour = COLOURS[0] if variant.arm in study.synthetic else COLOURS[1]

@@ -63,7 +63,8 @@ def minority(labels: Ints, names: Sequence[str], ratio: float) -> list[int]:
     if not found:
         counts = np.bincount(labels, minlength=len(names))
         said = ", ".join(f"{count} {name}" for name, count in zip(names, counts))
-        raise InputError(f"--ratio {ratio:g}: no class has fewer images than that ({said}); give a larger one, up to 1")
+        about = "all classes have as many" if ratio == 1 else f"no class has fewer than {ratio:g} of the largest"
+        raise InputError(f"{about} ({said}): there is nothing to fill up" + "; give a larger --ratio" * (ratio < 1))
     return [int(label) for label in found]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, ImageSet, digest_of
-from lossgen.gan.duplicates import fingerprint
+from lossgen.gan.duplicates import OPTIMISTIC, fingerprint
 from lossgen.gan.raw import Ints
 from lossgen.gan.splits import MADE, draw, plural
 
@@ -66,10 +66,24 @@ def check_classes(data: Dataset) -> None:
         raise InputError(f"data {data.name}: the test split holds no image of {absent[0]}; give it some")
 
 
-def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
-    """The data with so many training images of some classes, drawn by seed; validation and test as they are.
+def check_splits(runs: Sequence[Dataset]) -> None:
+    """Raise InputError where a class is missing from a split: it could not be learnt, chosen by, or tested."""
+    for data in runs:
+        for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+            counts = _counts(data, part)
+            if not counts.all():
+                absent = data.classes[int(np.argmin(counts))]
+                whose = f", since its images are of few {data.group_name}s" if part.groups is not None else ""
+                raise InputError(
+                    f"data {data.name}: a {name} split holds no image of {absent}{whose}; give more, leave the class "
+                    "out, or split the data yourself"
+                )
 
-    Where there is no test split of the data's own, all three are cut alike before they are split again.
+
+def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
+    """The data with so many images of some classes to train and validate with, drawn by seed.
+
+    A test split of the data's own stays as it is. Where there is none, one is made of these images, too.
 
     Raises:
         InputError: a class that there is not, or fewer images than asked for.
@@ -115,9 +129,18 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     if protocol == "paper" and repeats == 1:
         raise InputError("--repeats 1: an interval needs at least 2 splits; give more, or leave it out")
     pool, own_test = _pool(data)
-    groups = _bound(pool)
     rng = np.random.default_rng(seed)
-    notes = [note for note in data.notes if MADE not in note]  # other splits are made here
+    # Other splits are made here, and what was said of those that were is of no use.
+    notes = [note for note in data.notes if MADE not in note and OPTIMISTIC not in note]
+    if own_test is not None and protocol != "paper":
+        tested_on = {fingerprint(image) for image in own_test.images}
+        new = np.flatnonzero([fingerprint(image) not in tested_on for image in pool.images])
+        if len(new) < len(pool):
+            notes.append(
+                f"{plural(len(pool) - len(new), 'image')} that the test split holds, too, are left out of training."
+            )
+            pool = take(pool, new)
+    groups = _bound(pool)
     copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
     if copies:
         notes.append(f"{plural(copies, 'image')} repeat another one exactly; copies are kept in one split.")
@@ -126,6 +149,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
             notes.append("The test split of the data's own is not used: --protocol paper splits all images 8:1:1.")
             pool = _joined([pool, own_test])
         runs = [_tenths(data, pool, rng) for _ in range(repeats or PAPER_SPLITS)]
+        check_splits(runs)
         said = f"split 8:1:1 by chance, {len(runs)} times"
         tested = np.minimum(_counts(data, *(run.test for run in runs)), _counts(data, pool))
         return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes))
@@ -135,12 +159,14 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     often = {1: "once", 2: "twice"}.get(times, f"{times} times")
     if own_test is not None:
         runs = [_with(data, take(pool, rest), take(pool, fold), own_test) for rest, fold in parts]
+        check_splits(runs)
         said = f"stratified {FOLDS}-fold, {often}{kept}: each fold validates once; tested on the data's own test split"
         tested = _counts(data, own_test)
         return Splits(tuple(runs), said, True, 1 / (FOLDS - 1), tuple(tested.tolist()), tuple(notes))
     runs = []
     for rest, fold in parts:
         runs.append(_with(data, *_divided(take(pool, rest), 1 / FOLDS, rng), take(pool, fold)))
+    check_splits(runs)
     said = f"stratified {FOLDS}-fold cross-validation, {often}{kept}; a fifth of what is not tested validates"
     trained = (1 - 1 / FOLDS) ** 2
     tested = _counts(data, pool)
@@ -197,14 +223,6 @@ def _folds(
             raise InputError(f"data {data.name}: {few}, too few for {FOLDS} folds; leave the class out")
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
     found = list(splitter.split(np.zeros(len(labels)), labels, groups))
-    for _, fold in found:
-        absent = set(range(len(data.classes))) - set(labels[fold].tolist())
-        if absent:
-            name = data.classes[min(absent)]
-            raise InputError(
-                f"data {data.name}: a fold holds no image of {name}, since its {data.group_name}s have so unequal "
-                "numbers of images; leave the class out, or split the data yourself"
-            )
     return found
 
 

@@ -59,7 +59,9 @@ class Plan:
         plain = len(PLAIN) * self.classifier_steps * price.classifier
         run = plain + self.losses * self.job(price)
         beside = BESIDE if workers > 1 else 1.0
-        return FOLDS * self.repeats * run * beside / min(workers, self.jobs) + self.closing(price)
+        shared = FOLDS * self.repeats * run / min(workers, self.jobs)
+        # At the end processes wait for the one that has begun last.
+        return beside * (shared + (workers > 1) * self.job(price) / 2) + self.closing(price)
 
     def job(self, price: Price) -> float:
         """Seconds of a loss in a run."""

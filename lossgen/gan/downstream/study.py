@@ -63,7 +63,7 @@ class Job:
 
     def name(self, arm: Arm) -> str:
         """What an arm of this job is called."""
-        return arm.name if self.member is None else arm.name.replace("synthetic", f"synthetic by {self.member.name}", 1)
+        return arm.name if self.member is None else arm.name.replace("synthetic", _by(self.member.name), 1)
 
     @property
     def title(self) -> str:
@@ -76,7 +76,8 @@ class Job:
         if self.member is not None and self.setting is not None:
             gans = [self.member.source, asdict(self.setting), self.steps]
         data = self.synthesis.data.digest
-        parts = [VERSION, data, self.synthesis.ratio, asdict(self.recipe), list(self.seed), gans]
+        kind = self.synthesis.device.partition(":")[0]
+        parts = [VERSION, data, self.synthesis.ratio, asdict(self.recipe), list(self.seed), gans, kind]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -123,6 +124,15 @@ class Study:
     @property
     def classes(self) -> tuple[str, ...]:
         return self.splits.runs[0].classes
+
+
+def _by(loss: str) -> str:
+    return f"synthetic by {loss}"
+
+
+def made_by(arm: str, loss: str) -> bool:
+    """Whether an arm of this name is one with images by this loss."""
+    return arm in {each.name.replace("synthetic", _by(loss), 1) for each in SYNTHETIC}
 
 
 def carry_out(

@@ -31,7 +31,6 @@ class Contrast:
     Attributes:
         differences: of each run.
         mean, low, high: their mean and its 95 % interval.
-        p: two-sided p-value of the corrected resampled t-test.
         rarest: the class with the fewest test images, and how many different ones there are over all runs.
         at_best: half the interval of runs without end, on these images.
     """
@@ -40,7 +39,6 @@ class Contrast:
     mean: float
     low: float
     high: float
-    p: float
     rarest: tuple[int, int]
     at_best: float
 
@@ -74,9 +72,10 @@ def contrast(
     half = float(t.ppf((1 + CONFIDENCE) / 2, max(count - 1, 1))) * math.sqrt(variance)
     least = 3 / images / len(splits.test_counts)
     half = max(half, least)
-    p = float(2 * t.sf(abs(mean) / math.sqrt(variance), max(count - 1, 1))) if variance else float(mean == 0)
+    if count < 2:
+        half = math.inf  # one run says nothing of the others
     at_best = max(1.96 * math.sqrt(of_images), least)
-    return Contrast(tuple(differences.tolist()), mean, mean - half, mean + half, p, (rarest, images), at_best)
+    return Contrast(tuple(differences.tolist()), mean, mean - half, mean + half, (rarest, images), at_best)
 
 
 def choices(runs: Sequence[Mapping[str, Answers]], arms: Sequence[str], otherwise: Sequence[str] = ()) -> list[Variant]:
