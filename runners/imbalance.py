@@ -35,6 +35,7 @@ from lossgen.gan.downstream.synthesis import Made, Synthesis
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
 from lossgen.gan.script import Asked, run_script, write_picture
+from lossgen.gan.training import TrainingError
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 
 FITNESS = "balanced accuracy"
@@ -137,7 +138,10 @@ class Imbalance(GANRunner):
         outcome, made = self.synthesis.make(member, setting, replace(budget, on_step=told))
         if outcome.status != "ok":
             return outcome
-        found = [self._classified(made, (*member.seed, i)) for i in range(self.chosen.classifiers)]
+        try:
+            found = [self._classified(made, (*member.seed, i)) for i in range(self.chosen.classifiers)]
+        except TrainingError as error:
+            return replace(outcome, status=error.status, reason=error.reason, metrics={})
         metrics = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
         return replace(outcome, metrics={**metrics, **outcome.metrics})
 
@@ -216,7 +220,7 @@ def study(asked: Asked) -> None:
         ending = found.failure or "done"
         click.echo(f"{done} of {len(jobs)}: {job.title}: {ending} ({found.seconds:.0f} s)")
 
-    workers = others["workers"] or default_workers(asked.device)
+    workers = others["workers"] or max(1, default_workers(asked.device))
     found = carry_out(splits, jobs, asked.out / "jobs", workers, said)
     for line in report.lines(found):
         click.echo(line)

@@ -86,7 +86,7 @@ def augment(
     runner.load_cut(DataSpec(data), device)
     count = sum(map(len, (runner.data.train, runner.data.validation, runner.data.test)))
     say(f"{data}: {count} images of {len(runner.data.classes)} classes: {', '.join(runner.data.classes)}.")
-    workers = workers or default_workers(device)
+    workers = workers or max(1, default_workers(device))
     all_losses = [load_argument(name) for name in LOSSES]
     all_images: Dataset = runner.data
     first = split_again(runner.data, "auto", seed)

@@ -46,8 +46,14 @@ class Answers:
 
     def on_validation(self, tuned: bool) -> float:
         """Balanced accuracy on validation, of thresholds on images that they were not tuned on."""
-        if not tuned:
-            return rates(self.validation, self.validation_labels).balanced_accuracy
+        return self._on_validation_tuned if tuned else self._on_validation
+
+    @cached_property
+    def _on_validation(self) -> float:
+        return rates(self.validation, self.validation_labels).balanced_accuracy
+
+    @cached_property
+    def _on_validation_tuned(self) -> float:
         half = _halves(self.validation_labels)
         taken = np.empty(len(half), np.int64)
         for here in (half, ~half):

@@ -110,7 +110,7 @@ def _repeats(labels: Ints, lacking: Ints, seed: Sequence[int]) -> Ints:
     rows: list[int] = []
     for label, count in enumerate(lacking.tolist()):
         members = np.flatnonzero(labels == label)
-        while count > 0:
+        while count > 0 and len(members):
             order = torch.randperm(len(members), generator=generator).numpy()[:count]
             rows += members[order].tolist()
             count -= len(order)

@@ -22,6 +22,7 @@ from lossgen.gan.downstream.moves import moved
 from lossgen.gan.nets import classifier
 from lossgen.gan.sampling import to_unit
 from lossgen.gan.streams import Batches, Purpose, one_thread, stream
+from lossgen.gan.training import TrainingError
 
 Kind = Literal["small", "resnet18"]
 CHUNK = 256
@@ -100,13 +101,13 @@ def log_probabilities(net: nn.Module, images: Tensor) -> NDArray[np.float32]:
     """(N, K) of images, uint8 (N, C, H, W), where the network is.
 
     Raises:
-        InputError: some are not finite.
+        TrainingError: some are not finite.
     """
     with one_thread():
         parts = [net(to_unit(chunk)).log_softmax(1).cpu() for chunk in torch.split(images, CHUNK)]
     found: NDArray[np.float32] = torch.cat(parts).numpy()
     if not np.isfinite(found).all():
-        raise InputError("the classifier's scores are not finite: make its learning rate (--lr-classifier) smaller")
+        raise TrainingError("diverged", "the classifier's scores are not finite", 0)
     return found
 
 

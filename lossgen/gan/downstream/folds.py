@@ -38,6 +38,7 @@ class Splits:
         left_out: images that a run does not train on, over those that it does, as the corrected resampled t-test has it
             (Nadeau & Bengio 2003): n_test / n_train, or n_validation / n_train where the test split is fixed.
         test_counts: (K,), different images of each class that are tested on, over all runs.
+        test_patients: (K,), whose these are, where patients are known.
         notes: sentences for the user, on the data and on how they are split.
     """
 
@@ -47,6 +48,7 @@ class Splits:
     left_out: float
     test_counts: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    test_patients: tuple[int, ...] | None = None
 
 
 def check_classes(data: Dataset) -> None:
@@ -152,7 +154,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
         check_splits(runs)
         said = f"split 8:1:1 by chance, {len(runs)} times"
         tested = np.minimum(_counts(data, *(run.test for run in runs)), _counts(data, pool))
-        return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes))
+        return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes), _patients(data, pool))
     times = repeats or (2 if len(pool) < FEW else 1)
     parts = [fold for _ in range(times) for fold in _folds(data, pool, groups, rng)]
     kept = f", no {data.group_name} in two splits" if pool.groups is not None else ""
@@ -162,7 +164,9 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
         check_splits(runs)
         said = f"stratified {FOLDS}-fold, {often}{kept}: each fold validates once; tested on the data's own test split"
         tested = _counts(data, own_test)
-        return Splits(tuple(runs), said, True, 1 / (FOLDS - 1), tuple(tested.tolist()), tuple(notes))
+        return Splits(
+            tuple(runs), said, True, 1 / (FOLDS - 1), tuple(tested.tolist()), tuple(notes), _patients(data, own_test)
+        )
     runs = []
     for rest, fold in parts:
         runs.append(_with(data, *_divided(take(pool, rest), 1 / FOLDS, rng), take(pool, fold)))
@@ -170,7 +174,9 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     said = f"stratified {FOLDS}-fold cross-validation, {often}{kept}; a fifth of what is not tested validates"
     trained = (1 - 1 / FOLDS) ** 2
     tested = _counts(data, pool)
-    return Splits(tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes))
+    return Splits(
+        tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes), _patients(data, pool)
+    )
 
 
 def take(split: ImageSet, rows: NDArray[np.integer]) -> ImageSet:
@@ -241,6 +247,14 @@ def _counts(data: Dataset, *parts: ImageSet) -> Ints:
     """(K,): images of each class in all of the parts together."""
     labels = np.concatenate([_labels(part) for part in parts])
     return np.bincount(labels, minlength=len(data.classes)).astype(np.int64)
+
+
+def _patients(data: Dataset, part: ImageSet) -> tuple[int, ...] | None:
+    """(K,): how many patients the images of each class are of."""
+    if part.groups is None:
+        return None
+    labels = _labels(part)
+    return tuple(len(np.unique(part.groups[labels == label])) for label in range(len(data.classes)))
 
 
 def _with(data: Dataset, train: ImageSet, validation: ImageSet, test: ImageSet) -> Dataset:

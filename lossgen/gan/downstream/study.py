@@ -27,6 +27,7 @@ from lossgen.gan.downstream.folds import Splits
 from lossgen.gan.downstream.synthesis import Made, Synthesis
 from lossgen.gan.files import replacing
 from lossgen.gan.setting import Setting
+from lossgen.gan.training import TrainingError
 from lossgen.runner import Budget, Member
 
 VERSION = 1
@@ -88,6 +89,7 @@ class Found:
     Attributes:
         tested: by arm; empty where a training has failed.
         failure: why, in a line.
+        notes: what went wrong in an arm, in lines.
         samples: generated images by class, the first few.
         fitted: accuracy on the real training images, by arm.
         seconds: it took.
@@ -98,6 +100,7 @@ class Found:
     samples: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
     fitted: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -179,17 +182,24 @@ def do(job: Job) -> Found:
         if outcome.status != "ok":
             failure = f"{outcome.status} at step {outcome.step}: {outcome.reason}"
             return Found({}, failure, seconds=time.perf_counter() - started)
-    images = torch.from_numpy(data.train.images).to(device)
-    labels = torch.from_numpy(_labels(data, "train")).to(device)
-    asked = [torch.from_numpy(split.images).to(device) for split in (data.validation, data.test)]
-    tested, fitted = {}, {}
+    # Processes are handed arrays that cannot be written to, which PyTorch does not like.
+    images = torch.from_numpy(np.array(data.train.images)).to(device)
+    labels = torch.from_numpy(np.array(_labels(data, "train"))).to(device)
+    asked = [torch.from_numpy(np.array(split.images)).to(device) for split in (data.validation, data.test)]
+    tested, fitted, notes = {}, {}, []
     for arm in job.arms:
         ratio = job.synthesis.ratio
         net = train_arm(arm, job.recipe, images, labels, len(data.classes), ratio, job.seed, made)
-        tested[arm.name] = log_probabilities(net, asked[0]), log_probabilities(net, asked[1])
-        fitted[arm.name] = float((log_probabilities(net, images).argmax(1) == labels.cpu().numpy()).mean())
+        try:
+            tested[arm.name] = log_probabilities(net, asked[0]), log_probabilities(net, asked[1])
+            fitted[arm.name] = float((log_probabilities(net, images).argmax(1) == labels.cpu().numpy()).mean())
+        except TrainingError as error:
+            notes.append(f"{job.title}, {arm.name}: {error.reason}; it counts as one that knows nothing")
+            even = np.full((1, len(data.classes)), -np.log(len(data.classes)), np.float32)
+            tested[arm.name] = np.repeat(even, len(asked[0]), 0), np.repeat(even, len(asked[1]), 0)
+            fitted[arm.name] = float(1 / len(data.classes))
     samples = {label: each[:SHOWN].cpu().numpy() for label, each in made.items()}
-    return Found(tested, "", samples, fitted, time.perf_counter() - started)
+    return Found(tested, "", samples, fitted, time.perf_counter() - started, notes)
 
 
 def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Iterator[tuple[Job, Found]]:
@@ -240,13 +250,15 @@ def _whole(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) ->
 
 def _together(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) -> Study:
     runs: list[dict[str, Answers]] = [{} for _ in splits.runs]
-    failures, samples = [], {}
+    failures: list[str] = []
+    samples = {}
     fitted: dict[str, list[float]] = {}
     for job in jobs:
         found, data = results[job.key], splits.runs[job.run]
         if found.failure:
             failures.append(f"{job.title}: {found.failure}")
             continue
+        failures += found.notes
         for arm in job.arms:
             labels = _labels(data, "validation"), _labels(data, "test")
             fitted.setdefault(job.name(arm), []).append(found.fitted[arm.name])
@@ -262,7 +274,14 @@ def _write(path: Path, job: Job, found: Found) -> None:
     """A job's file: arrays, and what is text as JSON."""
     arrays: dict[str, Any] = {
         "about": np.array(
-            json.dumps({"failure": found.failure, "seconds": found.seconds, "fitted": dict(found.fitted)})
+            json.dumps(
+                {
+                    "failure": found.failure,
+                    "seconds": found.seconds,
+                    "fitted": dict(found.fitted),
+                    "notes": list(found.notes),
+                }
+            )
         )
     }
     for arm, (validation, test) in found.tested.items():
@@ -283,6 +302,6 @@ def _read(path: Path, job: Job) -> Found | None:
                 arm.name: (file[f"{arm.name}/validation"], file[f"{arm.name}/test"]) for arm in job.arms
             }  # fmt: skip
             samples = {int(key.split("/")[1]): file[key] for key in file.files if key.startswith("samples/")}
-            return Found(tested, about["failure"], samples, about["fitted"], about["seconds"])
+            return Found(tested, about["failure"], samples, about["fitted"], about["seconds"], about["notes"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

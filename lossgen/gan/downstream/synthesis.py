@@ -113,7 +113,7 @@ class Synthesis:
                 made[label] = generate(generator, noise, given)
             return {}
 
-        task = Task(torch.from_numpy(images).to(self.device), _unjudged, SHOWN, described, one_hot, last=draw)
+        task = Task(torch.from_numpy(np.array(images)).to(self.device), _unjudged, SHOWN, described, one_hot, last=draw)
         (outcome,) = train([member], [setting], task, budget)
         return outcome, made
 

@@ -65,12 +65,13 @@ def contrast(
     differences = np.array(values[0]) - np.array(values[1])
     count, mean = len(differences), float(np.mean(differences))
     spread = float(np.var(differences, ddof=1)) if count > 1 else 0.0
-    of_images = splits.left_out * spread + (_of_test_images(runs, ours, theirs) if splits.fixed_test else 0.0)
+    of_images = splits.left_out * spread + (_of_test_images(runs, ours, theirs, splits) if splits.fixed_test else 0.0)
     variance = spread / count + of_images
     rarest = int(np.argmin(splits.test_counts))
     images = splits.test_counts[rarest]
     half = float(t.ppf((1 + CONFIDENCE) / 2, max(count - 1, 1))) * math.sqrt(variance)
-    least = 3 / images / len(splits.test_counts)
+    apart = images if splits.test_patients is None else splits.test_patients[rarest]
+    least = 3 / apart / len(splits.test_counts)
     half = max(half, least)
     if count < 2:
         half = math.inf  # one run says nothing of the others
@@ -84,17 +85,25 @@ def choices(runs: Sequence[Mapping[str, Answers]], arms: Sequence[str], otherwis
 
 
 def _of_test_images(
-    runs: Sequence[Mapping[str, Answers]], ours: Sequence[Variant], theirs: Sequence[Variant]
-) -> float:  # fmt: skip
-    """Variance of the mean difference over test images, the same in all runs, that are drawn again class by class."""
+    runs: Sequence[Mapping[str, Answers]], ours: Sequence[Variant], theirs: Sequence[Variant], splits: Splits
+) -> float:
+    """Variance of the mean difference over test images, the same in all runs, that are drawn again class by class.
+
+    Patients are drawn, with all of their images, where they are known.
+    """
     labels = runs[0][ours[0].arm].test_labels
     better = np.mean([_right(run, a) - _right(run, b) for run, a, b in zip(runs, ours, theirs)], axis=0)
+    groups = splits.runs[0].test.groups if splits.runs else None
+    whose = np.arange(len(labels)) if groups is None else groups
     rng = np.random.default_rng(0)
     known = np.unique(labels)
     drawn = np.zeros(RESAMPLES)
     for label in known:
-        members = better[labels == label]
-        drawn += members[rng.integers(0, len(members), (RESAMPLES, len(members)))].mean(1) / len(known)
+        of_class = labels == label
+        number = np.unique(whose[of_class], return_inverse=True)[1]
+        sums, counts = np.bincount(number, better[of_class]), np.bincount(number)
+        again = rng.integers(0, len(counts), (RESAMPLES, len(counts)))
+        drawn += sums[again].sum(1) / counts[again].sum(1) / len(known)
     return float(np.var(drawn, ddof=1))
 
 

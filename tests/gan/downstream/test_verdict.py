@@ -1,6 +1,7 @@
 """Choices on validation, intervals and words."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
+from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.answers import Answers, Variant, chosen, variants
 from lossgen.gan.downstream.folds import Splits
 from lossgen.gan.downstream.verdict import choices, contrast
@@ -67,6 +69,22 @@ def test_a_fixed_test_split_adds_the_luck_of_its_images() -> None:
     assert (result.high - result.low) / 2 == pytest.approx(t.ppf(0.975, 4) * math.sqrt(variance), rel=0.08)
     apart = contrast(found, of("a", found), of("b", found), splits(False))
     assert apart.high - apart.low < (result.high - result.low) / 4
+
+
+def test_images_of_a_patient_are_drawn_together() -> None:
+    """Of 200 images of 20 patients, alike within each, the interval is that of 20 and not that of 200."""
+    labels, whose = np.arange(200) % 2, np.arange(200) // 10
+    right = np.log(np.where(np.eye(2)[labels] > 0, 0.8, 0.2))
+    wrong = np.where((whose % 2 == 0)[:, None], right[:, ::-1], right)
+    found = [{"a": Answers(right, right, labels, labels), "b": Answers(right, wrong, labels, labels)}] * 5
+    test = ImageSet(np.zeros((200, 1, 8, 8), np.uint8), labels, whose)
+    data = Dataset("eyes", test, test, test, ("well", "ill"), "", ())
+    alone, together = (
+        contrast(found, of("a", found), of("b", found), replace(splits(True), runs=(replace(data, test=part),)))
+        for part in (replace(test, groups=None), test)
+    )
+    # Both classes are of the same patients, which are drawn for each of them.
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(math.sqrt(10 / 2), rel=0.15)
 
 
 def test_arms_that_do_the_same_are_no_wider_apart_than_the_images_can_tell() -> None:
