@@ -71,6 +71,18 @@ def test_it_asks_for_nothing_and_ends_with_a_verdict(folder: Path, tmp_path: Pat
     assert again.words == found.words
 
 
+def test_what_can_be_foretold_is_said_before_the_training(tmp_path: Path, tiny: None) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    rows = np.concatenate([np.flatnonzero(digits.target == 3)[:60], np.flatnonzero(digits.target == 8)[:57]])
+    labels = (digits.target[rows] == 8).astype(int)
+    np.savez(tmp_path / "even.npz", images=(digits.images[rows] * 15).astype(np.uint8), labels=labels)
+    _, said = run(tmp_path / "even.npz", tmp_path / "out")
+    assert "The classes are nearly of one size" in said and "Images of 1 will not be exported, whatever" in said
+    assert said.index("will not be exported, whatever") < said.index("1 of 10 after")
+
+
 def helped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Contrast, "words", lambda self, effect: "helps")
 

@@ -20,7 +20,7 @@ from lossgen.codegen.load import NamedSource, load_argument
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.files import without_nan, write_text
-from lossgen.gan.auditing import Audit, held_against
+from lossgen.gan.auditing import FEWEST, Audit, held_against
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.folds import Splits, split_again
 from lossgen.gan.downstream.plan import Plan, Price, fitted, measured
@@ -35,6 +35,8 @@ from lossgen.runner import Budget, DataSpec, Member, find_runner
 
 LOSSES = ("bce", "quartic_sigmoid")
 """What GANs are trained with: the plain loss first, then the best that lossgen has found (docs/discovered.md)."""
+LITTLE = 0.1
+"""Share of the largest class below which what others lack is little."""
 EFFECT = 0.05
 """Gain in balanced accuracy that is worth having."""
 PLAN, EXPORTED = "plan.json", "synthetic"
@@ -103,7 +105,7 @@ def augment(
     for line in _plan_lines(plan, price, workers, splits, losses):
         say(line)
     report = Report(EFFECT, runner.setting_described())
-    for line in [runner.notes()[0], *report.beforehand(splits)]:
+    for line in [runner.notes()[0], *_warnings(runner), *report.beforehand(splits)]:
         say(line)
 
     def said(done: int, job: Job, found: Found) -> None:
@@ -167,6 +169,25 @@ def _plan(out: Path, digest: str, price: Price, workers: int, limit: float, say:
         raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
     write_text(file, json.dumps({"schema": 1, "data": digest, "plan": asdict(plan)}, indent=2) + "\n")
     return plan
+
+
+def _warnings(runner: Any) -> list[str]:
+    """What can be foretold from the numbers of images."""
+    data: Dataset = runner.data
+    lacking: dict[int, int] = runner.synthesis.lacking
+    said = []
+    if max(lacking.values()) < LITTLE * max(runner.counts):
+        said.append("The classes are nearly of one size: what fills them up is little, and so is what it can change.")
+    for label in lacking:
+        held_out = sum(int(np.sum(part.labels == label)) for part in (data.validation, data.test))
+        if min(runner.counts[label], held_out, lacking[label]) < FEWEST:
+            name = data.classes[label]
+            said.append(
+                f"Images of {name} will not be exported, whatever comes out: an audit takes {FEWEST} images of it to "
+                f"train on, {FEWEST} held out and {FEWEST} generated; there are {runner.counts[label]}, {held_out} and "
+                f"{lacking[label]}."
+            )
+    return said
 
 
 def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: Sequence[NamedSource]) -> list[str]:
