@@ -189,9 +189,7 @@ def _nothing(images: Tensor) -> dict[str, float]:
 
 
 def _only(split: ImageSet, labels: Sequence[int]) -> ImageSet:
-    rows = of_kind(split, labels)
-    assert split.labels is not None
-    return ImageSet(split.images[rows], split.labels[rows])
+    return split.take(of_kind(split, labels))
 
 
 def _images(split: ImageSet, labels: Sequence[int], device: str) -> Tensor:

@@ -114,8 +114,7 @@ class Imbalance(GANRunner):
     @property
     def counts(self) -> list[int]:
         """Training images of each class."""
-        assert self.data.train.labels is not None
-        return np.bincount(self.data.train.labels, minlength=len(self.data.classes)).tolist()
+        return np.bincount(self.data.train.known_labels, minlength=len(self.data.classes)).tolist()
 
     def notes(self) -> list[str]:
         """What the user should know of the training split."""
@@ -154,8 +153,7 @@ class Imbalance(GANRunner):
         )  # fmt: skip
         metrics: dict[str, float] = {}
         for name, split in (("", self.data.validation), (" test", self.data.test)):
-            assert split.labels is not None
-            found = rates(log_probabilities(net, on_device(split, device)[0]), split.labels)
+            found = rates(log_probabilities(net, on_device(split, device)[0]), split.known_labels)
             metrics |= {f"{metric}{name}": value for metric, value in found.summary().items() if np.isfinite(value)}
         return metrics
 
@@ -192,8 +190,7 @@ def counts_of(text: str) -> dict[str, int]:
 
 def on_device(split: ImageSet, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Images and labels of a split."""
-    assert split.labels is not None
-    return torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device)
+    return torch.from_numpy(split.images).to(device), torch.from_numpy(split.known_labels).to(device)
 
 
 def study(asked: Asked) -> None:

@@ -130,6 +130,10 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path, tin
         run(folder, tmp_path / "short", limit=1.0)
     with pytest.raises(InputError, match="would be read as images of it"):
         run(folder, folder / "out")
+    (tmp_path / "mine" / "synthetic").mkdir(parents=True)  # of somebody else: it is not to be touched
+    with pytest.raises(InputError, match="holds a folder synthetic that is of no study"):
+        run(folder, tmp_path / "mine")
+    assert (tmp_path / "mine" / "synthetic").is_dir()
     out = tmp_path / "out"
     out.mkdir()
     (out / "plan.json").write_text('{"schema": 1, "data": "other", "plan": {"losses": 1, "repeats": 1, "steps": 9}}')

@@ -30,6 +30,7 @@ from lossgen.gan.members import file_name
 from lossgen.report.auditing import audit_json, headline, write_audit
 from lossgen.report.images import write_images
 from lossgen.report.imbalance import Report
+from lossgen.report.live import duration
 from lossgen.report.methods import card, card_markdown, methods
 from lossgen.runner import Budget, DataSpec, Member, find_runner
 
@@ -109,14 +110,14 @@ def augment(
         say(line)
 
     def said(done: int, job: Job, found: Found) -> None:
-        passed = _minutes(time.monotonic() - started)
+        passed = duration(time.monotonic() - started)
         say(f"{done} of {len(jobs)} after {passed}: {job.title}: {found.failure or 'done'}")
 
     last = plan.job(price) + plan.closing(price)
     undone = [job for job in jobs if not (out / "jobs" / f"{job.key}.npz").exists()]
     if undone and last + time.monotonic() - started > time_limit:
         raise InputError(
-            f"--time-limit: the plan's next training takes {_minutes(last)}; give more than {_minutes(2 * last)}"
+            f"--time-limit: the plan's next training takes {duration(last)}; give more than {duration(2 * last)}"
         )
     study = carry_out(
         splits, jobs, out / "jobs", workers, said, lambda: time.monotonic() - started + last < time_limit
@@ -149,7 +150,7 @@ def _plan(out: Path, digest: str, price: Price, workers: int, limit: float, say:
     """What fits; in a folder of an earlier call what that has planned, so that it goes on.
 
     Raises:
-        InputError: the folder is of other data, or nothing fits.
+        InputError: the folder is of other data, or holds what would be overwritten, or nothing fits.
     """
     file = out / PLAN
     if file.exists():
@@ -162,6 +163,8 @@ def _plan(out: Path, digest: str, price: Price, workers: int, limit: float, say:
             raise InputError(f"--out {out}: holds a study of other images; give another folder")
         say("Going on with the plan of the earlier call.")
         return plan
+    if (out / EXPORTED).exists():
+        raise InputError(f"--out {out}: holds a folder {EXPORTED} that is of no study; give another folder")
     plan = fitted(price, workers, limit)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -196,7 +199,7 @@ def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: 
         f"Plan: {splits.description}.",
         f"In each of the {len(splits.runs)} runs five classifiers without a GAN, then GANs of {plan.steps} steps by "
         f"{named}, and two classifiers on the images of each; all classifiers take {plan.classifier_steps} steps.",
-        f"Price: about {_minutes(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
+        f"Price: about {duration(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
         f"({1000 * price.gans:.0f} ms a step of the GANs, {1000 * price.classifier:.0f} ms of a classifier).",
     ]
 
@@ -240,8 +243,7 @@ def _audited(data: Dataset, made: Made) -> Audit:
     """Against the training images, and those of validation and test."""
 
     def named(split: ImageSet) -> np.ndarray:
-        assert split.labels is not None
-        return np.array(data.classes)[split.labels]
+        return np.array(data.classes)[split.known_labels]
 
     others = np.concatenate([data.validation.images, data.test.images])
     fakes = np.concatenate([images.cpu().numpy() for images in made.values()])
@@ -251,7 +253,3 @@ def _audited(data: Dataset, made: Made) -> Audit:
     ]  # fmt: skip
     titles = data.name, "the synthetic images", f"{data.name}, validation and test"
     return held_against([data.train.images, others, fakes], names, data.classes, titles)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -9,7 +9,6 @@ import torch
 from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, load
 from lossgen.gan.downstream.classifiers import Recipe
-from lossgen.gan.downstream.folds import take
 from lossgen.gan.ensembles.downstream import check_arms, compare_arms
 from lossgen.gan.ensembles.overlap import Overlaps, Variant
 from lossgen.gan.ensembles.pool import read_pool
@@ -110,4 +109,4 @@ def _few(data: Dataset, count: int, seed: int) -> torch.Tensor:
     """So many training images, drawn by seed."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(data.train), generator=generator)[:count].sort().values.numpy()
-    return torch.from_numpy(take(data.train, rows).images)
+    return torch.from_numpy(data.train.take(rows).images)

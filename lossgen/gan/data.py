@@ -42,6 +42,17 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def known_labels(self) -> npt.NDArray[np.int64]:
+        """The labels, where it has been checked that there are some."""
+        assert self.labels is not None
+        return self.labels
+
+    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "ImageSet":
+        """These images, in that order."""
+        labels, groups = (None if each is None else each[rows] for each in (self.labels, self.groups))
+        return ImageSet(self.images[rows], labels, groups)
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -97,7 +97,7 @@ def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
             known = ", ".join(data.classes)
             raise InputError(f"--class-counts: {name} is none of the classes of {data.name}, which are: {known}")
     pool, rest = _pool(data)
-    labels = _labels(pool)
+    labels = pool.known_labels
     rng = np.random.default_rng(seed)
     kept = []
     for label, name in enumerate(data.classes):
@@ -107,7 +107,7 @@ def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
             raise InputError(f"--class-counts: {wanted} images of {name}, but there are {len(rows)} to train on")
         kept.append(rng.permutation(rows)[:wanted])
     chosen = np.sort(np.concatenate(kept))
-    few, test = take(pool, chosen), rest
+    few, test = pool.take(chosen), rest
     if test is None:
         few, test = _divided(few, 1 / 6, rng)
     train, validation = _divided(few, 1 / 5 if rest is None else 1 / 6, rng)
@@ -141,7 +141,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
             notes.append(
                 f"{plural(len(pool) - len(new), 'image')} that the test split holds, too, are left out of training."
             )
-            pool = take(pool, new)
+            pool = pool.take(new)
     groups = _bound(pool)
     copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
     if copies:
@@ -160,7 +160,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     kept = f", no {data.group_name} in two splits" if pool.groups is not None else ""
     often = {1: "once", 2: "twice"}.get(times, f"{times} times")
     if own_test is not None:
-        runs = [_with(data, take(pool, rest), take(pool, fold), own_test) for rest, fold in parts]
+        runs = [_with(data, pool.take(rest), pool.take(fold), own_test) for rest, fold in parts]
         check_splits(runs)
         said = f"stratified {FOLDS}-fold, {often}{kept}: each fold validates once; tested on the data's own test split"
         tested = _counts(data, own_test)
@@ -169,7 +169,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
         )
     runs = []
     for rest, fold in parts:
-        runs.append(_with(data, *_divided(take(pool, rest), 1 / FOLDS, rng), take(pool, fold)))
+        runs.append(_with(data, *_divided(pool.take(rest), 1 / FOLDS, rng), pool.take(fold)))
     check_splits(runs)
     said = f"stratified {FOLDS}-fold cross-validation, {often}{kept}; a fifth of what is not tested validates"
     trained = (1 - 1 / FOLDS) ** 2
@@ -177,12 +177,6 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     return Splits(
         tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes), _patients(data, pool)
     )
-
-
-def take(split: ImageSet, rows: NDArray[np.integer]) -> ImageSet:
-    """These images of a split."""
-    labels = None if split.labels is None else split.labels[rows]
-    return ImageSet(split.images[rows], labels, None if split.groups is None else split.groups[rows])
 
 
 def _pool(data: Dataset) -> tuple[ImageSet, ImageSet | None]:
@@ -195,7 +189,7 @@ def _pool(data: Dataset) -> tuple[ImageSet, ImageSet | None]:
 def _joined(parts: Sequence[ImageSet]) -> ImageSet:
     groups = None if any(part.groups is None for part in parts) else np.concatenate([_groups(part) for part in parts])
     return ImageSet(
-        np.concatenate([part.images for part in parts]), np.concatenate([_labels(part) for part in parts]), groups
+        np.concatenate([part.images for part in parts]), np.concatenate([part.known_labels for part in parts]), groups
     )
 
 
@@ -220,7 +214,7 @@ def _folds(
     """Rows of all but one fold, and of that one, for each."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    labels = _labels(pool)
+    labels = pool.known_labels
     for label, name in enumerate(data.classes):
         of_class = len(np.unique(groups[labels == label]))
         if of_class < FOLDS:
@@ -228,8 +222,7 @@ def _folds(
             few = f"class {name} is of {plural(of_class, what)}"
             raise InputError(f"data {data.name}: {few}, too few for {FOLDS} folds; leave the class out")
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
-    found = list(splitter.split(np.zeros(len(labels)), labels, groups))
-    return found
+    return list(splitter.split(np.zeros(len(labels)), labels, groups))
 
 
 def _tenths(data: Dataset, pool: ImageSet, rng: np.random.Generator) -> Dataset:
@@ -239,13 +232,13 @@ def _tenths(data: Dataset, pool: ImageSet, rng: np.random.Generator) -> Dataset:
 
 def _divided(images: ImageSet, share: float, rng: np.random.Generator) -> tuple[ImageSet, ImageSet]:
     """What is left, and a share of the images, stratified; what must stay together does."""
-    drawn = draw(len(images), share, _labels(images), _bound(images), rng)
-    return take(images, np.flatnonzero(~drawn)), take(images, np.flatnonzero(drawn))
+    drawn = draw(len(images), share, images.known_labels, _bound(images), rng)
+    return images.take(np.flatnonzero(~drawn)), images.take(np.flatnonzero(drawn))
 
 
 def _counts(data: Dataset, *parts: ImageSet) -> Ints:
     """(K,): images of each class in all of the parts together."""
-    labels = np.concatenate([_labels(part) for part in parts])
+    labels = np.concatenate([part.known_labels for part in parts])
     return np.bincount(labels, minlength=len(data.classes)).astype(np.int64)
 
 
@@ -253,18 +246,13 @@ def _patients(data: Dataset, part: ImageSet) -> tuple[int, ...] | None:
     """(K,): how many patients the images of each class are of."""
     if part.groups is None:
         return None
-    labels = _labels(part)
+    labels = part.known_labels
     return tuple(len(np.unique(part.groups[labels == label])) for label in range(len(data.classes)))
 
 
 def _with(data: Dataset, train: ImageSet, validation: ImageSet, test: ImageSet) -> Dataset:
     digest = digest_of({"train": train, "validation": validation, "test": test})
     return replace(data, train=train, validation=validation, test=test, digest=digest)
-
-
-def _labels(split: ImageSet) -> Ints:
-    assert split.labels is not None
-    return split.labels
 
 
 def _groups(split: ImageSet) -> Ints:

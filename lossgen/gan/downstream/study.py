@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from lossgen.errors import InputError
-from lossgen.gan.data import Dataset
 from lossgen.gan.downstream.answers import Answers
 from lossgen.gan.downstream.arms import PLAIN, SYNTHETIC, Arm, train_arm
 from lossgen.gan.downstream.classifiers import Recipe, log_probabilities
@@ -184,7 +183,7 @@ def do(job: Job) -> Found:
             return Found({}, failure, seconds=time.perf_counter() - started)
     # Processes are handed arrays that cannot be written to, which PyTorch does not like.
     images = torch.from_numpy(np.array(data.train.images)).to(device)
-    labels = torch.from_numpy(np.array(_labels(data, "train"))).to(device)
+    labels = torch.from_numpy(np.array(data.train.known_labels)).to(device)
     asked = [torch.from_numpy(np.array(split.images)).to(device) for split in (data.validation, data.test)]
     tested, fitted, notes = {}, {}, []
     for arm in job.arms:
@@ -212,7 +211,7 @@ def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Itera
     import joblib
 
     one = joblib.delayed(_numbered)
-    # A job is handed out when a process is free for it, so that none begins when time is up.
+    # Few are handed out ahead: of those, up to one a process may still begin when `go_on` says no to the next.
     with joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers) as parallel:
         for number, found in parallel(one(number, job) for number, job in enumerate(jobs) if go_on()):
             yield jobs[number], found
@@ -220,12 +219,6 @@ def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Itera
 
 def _numbered(number: int, job: Job) -> tuple[int, Found]:
     return number, do(job)
-
-
-def _labels(data: Dataset, split: str) -> NDArray[np.int64]:
-    labels: NDArray[np.int64] | None = getattr(data, split).labels
-    assert labels is not None
-    return labels
 
 
 def _whole(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) -> tuple[Splits, Sequence[Job]]:
@@ -240,7 +233,7 @@ def _whole(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) ->
         )
         raise InputError(f"{done}; the same command goes on with them")
     runs = [splits.runs[number] for number in kept]
-    tested = np.sum([np.bincount(_labels(run, "test"), minlength=len(run.classes)) for run in runs], axis=0)
+    tested = np.sum([np.bincount(run.test.known_labels, minlength=len(run.classes)) for run in runs], axis=0)
     counts = splits.test_counts if splits.fixed_test else np.minimum(tested, splits.test_counts).tolist()
     return (
         replace(splits, runs=tuple(runs), test_counts=tuple(counts)),
@@ -260,7 +253,7 @@ def _together(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found])
             continue
         failures += found.notes
         for arm in job.arms:
-            labels = _labels(data, "validation"), _labels(data, "test")
+            labels = data.validation.known_labels, data.test.known_labels
             fitted.setdefault(job.name(arm), []).append(found.fitted[arm.name])
             runs[job.run][job.name(arm)] = Answers(*found.tested[arm.name], *labels)
         if job.member is not None and job.member.name not in samples:

@@ -53,7 +53,7 @@ class Synthesis:
     @property
     def lacking(self) -> dict[int, int]:
         """How many images are to be made of which class."""
-        labels, names = self._labels, self.data.classes
+        labels, names = self.data.train.known_labels, self.data.classes
         counts = missing(labels, len(names), self.ratio)
         return {label: int(counts[label]) for label in minority(labels, names, self.ratio)}
 
@@ -64,7 +64,7 @@ class Synthesis:
         failed, or of all of them together, with one file for their states.
         """
         if setting.architecture.classes:
-            labels = torch.from_numpy(self._labels)
+            labels = torch.from_numpy(self.data.train.known_labels)
             one_hot = torch.nn.functional.one_hot(labels, len(self.data.classes)).float().to(self.device)
             described = {**self.described, "class_counts": [int(rows) for rows in one_hot.sum(0)]}
             return self._train(member, setting, budget, self.data.train.images, described, self.lacking, one_hot)
@@ -84,17 +84,12 @@ class Synthesis:
                     return replace(outcome, reason=f"{names[place]}: {outcome.reason}", files={}), {}
         return _together(member, names, outcomes), made
 
-    @property
-    def _labels(self) -> NDArray[np.int64]:
-        assert self.data.train.labels is not None
-        return self.data.train.labels
-
     def _of_class(self, member: Member, setting: Setting, budget: Budget, label: int) -> tuple[Outcome, Made]:
         name = self.data.classes[label]
         digest = hashlib.sha256(f"{self.data.digest} {name}".encode()).hexdigest()
         described = {**self.described, "digest": digest, "class": name}
         own = replace(member, seed=(*member.seed, label))
-        images = self.data.train.images[self._labels == label]
+        images = self.data.train.images[self.data.train.known_labels == label]
         return self._train(own, setting, budget, images, described, {label: self.lacking[label]})
 
     def _train(

@@ -78,7 +78,6 @@ def compare_arms(
     by_chance = random_ensembles(len(models), len(chosen), repetitions, rng)
     found: dict[str, list[ArmRates]] = {arm: [] for arm in ARMS}
     test = torch.from_numpy(data.test.images).to(device)
-    assert data.test.labels is not None and data.train.labels is not None
     for repetition in range(repetitions):
         ensembles = dict(zip(ARMS, ((single,), tuple(range(len(models))), by_chance[repetition], chosen)))
         for arm in ARMS:
@@ -86,12 +85,12 @@ def compare_arms(
                 images, labels = together([models[i] for i in ensembles[arm]], count)
             else:
                 rows = rng.permutation(len(data.train))[:count]
-                images, labels = data.train.images[rows], data.train.labels[rows]
+                images, labels = data.train.images[rows], data.train.known_labels[rows]
             net = fit(
                 recipe, torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device), (seed, repetition),
                 len(data.classes),
             )  # fmt: skip
-            found[arm].append(ArmRates(rates(log_probabilities(net, test), data.test.labels), positive))
+            found[arm].append(ArmRates(rates(log_probabilities(net, test), data.test.known_labels), positive))
         told(repetition + 1)
     return found
 

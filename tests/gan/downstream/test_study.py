@@ -13,7 +13,7 @@ from lossgen.errors import InputError
 from lossgen.gan.data import Dataset
 from lossgen.gan.downstream import study
 from lossgen.gan.downstream.classifiers import Recipe
-from lossgen.gan.downstream.folds import Splits, split_again, take
+from lossgen.gan.downstream.folds import Splits, split_again
 from lossgen.gan.downstream.study import Found, Job, carry_out, do
 from lossgen.gan.downstream.synthesis import Synthesis
 from lossgen.gan.setting import Setting
@@ -31,7 +31,7 @@ def three(dataset: Callable[..., Dataset]) -> Dataset:
     images = np.where((labels == 2)[:, None, None, None], 255 - data.train.images, data.train.images)
     train = replace(data.train, images=images, labels=labels)
     rows = np.concatenate([np.flatnonzero(labels == 0), *(np.flatnonzero(labels == k)[:20] for k in (1, 2))])
-    return replace(data, train=take(train, rows), classes=("upright", "lying", "dark"), digest="three")
+    return replace(data, train=train.take(rows), classes=("upright", "lying", "dark"), digest="three")
 
 
 def synthesis(data: Dataset, ratio: float = 0.3) -> Synthesis:
@@ -64,7 +64,7 @@ def test_training_goes_on_from_the_states_of_all_classes(
     assert all(path.is_file() for path in rest.files.values())
     assert np.load(rest.files["samples"])["images"].shape == (64, 1, 8, 8)
     assert {path.suffixes[-2] for path in tmp_path.iterdir()} == {".states", ".samples", ".model"}
-    lone = replace(three, classes=three.classes[:2], train=take(three.train, np.flatnonzero(three.train.labels != 2)))
+    lone = replace(three, classes=three.classes[:2], train=three.train.take(np.flatnonzero(three.train.labels != 2)))
     with pytest.raises(InputError, match="not a lossgen training state file"):
         synthesis(lone).make(replace(member, state=first.files["state"]), setting, Budget(40))
 
@@ -99,7 +99,7 @@ def jobs(splits: Splits, setting: Setting, sources: dict[str, str]) -> list[Job]
 def splits(dataset: Callable[..., Dataset]) -> Splits:
     data = dataset()
     rare = np.flatnonzero(data.train.labels == 1)[40:]
-    few = replace(data, train=take(data.train, np.setdiff1d(np.arange(256), rare)), made=("validation",))
+    few = replace(data, train=data.train.take(np.setdiff1d(np.arange(256), rare)), made=("validation",))
     return split_again(few, "auto", 0, repeats=1)
 
 
