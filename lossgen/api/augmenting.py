@@ -19,19 +19,20 @@ from lossgen import __version__
 from lossgen.codegen.load import NamedSource, load_argument
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
-from lossgen.files import without_nan, write_text
+from lossgen.files import write_text
 from lossgen.gan.auditing import FEWEST, Audit, held_against
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.folds import Splits, split_again
 from lossgen.gan.downstream.plan import Plan, Price, fitted, measured
 from lossgen.gan.downstream.study import Found, Job, Study, carry_out, made_by
 from lossgen.gan.downstream.synthesis import Made
-from lossgen.gan.members import file_name
-from lossgen.report.auditing import audit_json, headline, write_audit
+from lossgen.language.printer import formula
+from lossgen.report.auditing import headline, write_audit
+from lossgen.report.datacard import audited, card, write_card
 from lossgen.report.images import write_images
 from lossgen.report.imbalance import Report
 from lossgen.report.live import duration
-from lossgen.report.methods import card, card_markdown, methods
+from lossgen.report.methods import methods
 from lossgen.runner import Budget, DataSpec, Member, find_runner
 
 LOSSES = ("bce", "quartic_sigmoid")
@@ -228,15 +229,17 @@ def _export(
     folder = out / EXPORTED
     if folder.exists():
         shutil.rmtree(folder)
-    for label, images in made.items():
-        write_images(images.cpu().numpy(), folder / file_name(data.classes[label]))
+    labels = np.repeat(list(made), [len(images) for images in made.values()])
+    write_images(np.concatenate([images.cpu().numpy() for images in made.values()]), folder, labels, data.classes)
     counts = {data.classes[label]: len(images) for label, images in made.items()}
-    content = card(data, loss, seed, plan.steps, counts, __version__)
-    content["audit"] = audit_json(audit)
-    write_text(folder / "datacard.json", json.dumps(without_nan(content), indent=2, ensure_ascii=False) + "\n")
-    write_text(folder / "datacard.md", card_markdown(content, headline(audit)))
+    source = {"name": data.name, "digest": data.digest, "classes": list(data.classes)}
+    content = card(
+        source=source, loss=(loss.name, formula(loss.loss)), model="DCGAN, one a class", seed=seed, steps=plan.steps,
+        size=data.size, counts=counts, version=__version__,
+    )  # fmt: skip
+    cards = write_card(audited(content, audit), folder)
     say(f"Exported: {', '.join(f'{count} of {name}' for name, count in counts.items())}: {folder}")
-    return folder, audit, [*files, folder / "datacard.md", folder / "datacard.json"]
+    return folder, audit, [*files, *cards]
 
 
 def _audited(data: Dataset, made: Made) -> Audit:

@@ -137,11 +137,20 @@ def inspect(loss: str, plot: Path | None, tree: Path | None, mathml: bool, as_js
 @click.option("--class", "of_class", metavar="NAME", help="One class of a class-conditional generator; else all.")
 @click.option("--device", default="cpu", help="cpu, or cuda.")
 def sample(model: Path, count: int, out: Path, seed: int | None, of_class: str | None, device: str) -> None:
-    """Draw images from a trained generator that a run has kept (runs/<run>/models/…/*.model.pt)."""
-    from lossgen.gan.sampling import sample as draw
+    """Draw images from a trained generator that a run has kept (runs/<run>/models/…/*.model.pt).
+
+    Images of a class-conditional generator have their classes in the .npz file, or a folder a class. A data card lies
+    beside them.
+    """
+    from lossgen import __version__
+    from lossgen.gan.sampling import draw
+    from lossgen.report.datacard import card_of, write_card
     from lossgen.report.images import write_images
 
     if not model.is_file():
         raise InputError(f"model {model}: no such file; a run keeps its generators in its models folder")
-    write_images(draw(model, count, seed, device, of_class), out)
+    drawn = draw(model, count, seed, device, of_class)
+    card = card_of(drawn, model, __version__)
+    write_images(drawn.images, out, drawn.labels, drawn.classes)
+    write_card(card, out)
     click.echo(f"{count} images{f' of class {of_class}' if of_class is not None else ''}: {out}")

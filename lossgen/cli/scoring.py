@@ -69,20 +69,23 @@ def audit(
     """Check whether generated images may be handed on: copies, memorisation, duplicates, membership, coverage.
 
     REAL is what the generator was trained on, with the images that it was not trained on as its splits validation and
-    test; FAKE is what it has generated. Each is a folder of images, an .npz file, or the name of a data set. Ends with
-    exit code 1 where a check fails.
+    test; FAKE is what it has generated. Each is a folder of images, an .npz file, or the name of a data set. Where FAKE
+    has a data card, the finding is written into it. Ends with exit code 1 where a check fails.
     """
     from lossgen.files import without_nan
     from lossgen.gan.auditing import audit as check
     from lossgen.report.auditing import audit_json, audit_lines, write_audit
+    from lossgen.report.datacard import note_audit
 
     found = check(
         real, fake, held_out=held_out, of_class=of_class, groups=groups, image_size=image_size, fit=fit, seed=seed
     )
-    lines = audit_lines(found)
+    lines, written = audit_lines(found), note_audit(found, Path(fake))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        lines += ["", "wrote " + "\n      ".join(map(str, write_audit(found, out)))]
+        written += write_audit(found, out)
+    if written:
+        lines += ["", "wrote " + "\n      ".join(map(str, written))]
     if as_json:
         lines = [json.dumps(without_nan(audit_json(found)), indent=2, ensure_ascii=False)]
     for line in lines:

@@ -302,7 +302,8 @@ class _Run:
         if self.member.state_only:
             return {"state": files["state"]}
         average = training.generator.averaged(row)
-        save_model(files["model"], average, training.architecture, self.member.seed, self.task.data)
+        made = {"loss": self.member.name, "source": self.member.source, "steps": training.step}
+        save_model(files["model"], average, training.architecture, self.member.seed, self.task.data, made)
         images: NDArray[np.uint8] = generate(average, *self._inputs(SAMPLES)).cpu().numpy()
         with replacing(files["samples"]) as file:
             np.savez_compressed(file, images=images)

@@ -3,11 +3,13 @@
 A model file is a plain dict of values and tensors ("schema": 1), so that it loads with `weights_only=True` and runs
 no code. It holds what is needed to build the generator again, not the discriminator. Of a class-conditional one its
 "data" says, as plain values, the names of the classes ("classes") and how many images of each it was trained on
-("class_counts"): the labels of its samples follow these frequencies.
+("class_counts"): the labels of its samples follow these frequencies. "made" says how it was trained: the loss's name
+("loss") and the text of its module ("source"), and "steps"; files of before there was this lack it.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +86,39 @@ def _whole_chunks(rows: Tensor) -> Tensor:
     return torch.cat([rows, rows.new_zeros(rest, *rows.shape[1:])]) if rest else rows
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Images of a generator.
+
+    Attributes:
+        images: uint8 (N, C, H, W).
+        labels: (N,) of a class-conditional generator, else None.
+        classes: what the labels mean.
+        seed: of the noise.
+        content: of the model file.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    seed: tuple[int, ...]
+    content: Mapping[str, Any]
+
+
 def save_model(
-    path: Path, generator: nn.Module, architecture: Architecture, seed: Sequence[int], data: Mapping[str, Any]
-) -> None:
-    """Write a generator and what is needed to build it again; `data` says what it was trained on, as plain values."""
+    path: Path, generator: nn.Module, architecture: Architecture, seed: Sequence[int], data: Mapping[str, Any],
+    made: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write a generator and what is needed to build it again.
+
+    Args:
+        data: what it was trained on, as plain values.
+        made: how: "loss", "source" and "steps".
+    """
     weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     content = {
         "schema": 1, "kind": KIND, "architecture": architecture.to_dict(), "seed": list(seed),
-        "data": dict(data), "weights": weights,
+        "data": dict(data), "made": dict(made), "weights": weights,
     }  # fmt: skip
     save_dict(path, content)
 
@@ -119,7 +146,18 @@ def sample(
     device: str = "cpu",
     of_class: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw `n` images, uint8 (n, C, H, W), from the generator of a model file.
+    """The images, uint8 (n, C, H, W), of `draw`, which says what its arguments are."""
+    return draw(model_path, n, seed, device, of_class).images
+
+
+def draw(
+    model_path: Path,
+    n: int,
+    seed: int | Sequence[int] | None = None,
+    device: str = "cpu",
+    of_class: str | None = None,
+) -> Drawn:
+    """Draw `n` images from the generator of a model file.
 
     Args:
         model_path: a file of kind "model" that a training kept.
@@ -141,16 +179,19 @@ def sample(
         raise InputError(f"{model_path}: its generator makes images anew and draws none; give another model")
     entropy = content["seed"] if seed is None else seed
     inputs = [fixed_noise(entropy, n, architecture.noise)]
+    labels, classes = None, tuple[str, ...]()
     if architecture.classes:
         counts = _class_counts(model_path, architecture, content["data"], of_class)
         inputs.append(fixed_labels(entropy, n, counts))
+        labels, classes = inputs[-1].argmax(1).numpy(), tuple(map(str, content["data"]["classes"]))
     elif of_class is not None:
         raise InputError(f"{model_path}: not a class-conditional generator: it has no class {of_class!r} to draw alone")
     generator.to(device)
     with one_thread():
         batches = zip(*(torch.split(rows, CHUNK * 16) for rows in inputs))
         images = [generate(generator, *(rows.to(device) for rows in batch)).cpu() for batch in batches]
-    return torch.cat(images).numpy()
+    spawned = (entropy,) if isinstance(entropy, int) else tuple(entropy)
+    return Drawn(torch.cat(images).numpy(), labels, classes, spawned, content)
 
 
 def _class_counts(

@@ -1,6 +1,6 @@
-"""What a paper or thesis has to say of a study, and what travels with images that are exported."""
+"""What a paper or thesis has to say of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lossgen.codegen.load import NamedSource
@@ -69,32 +69,4 @@ def methods(
     if audit is not None:
         lines += [plain(f"The synthetic images were audited [audit]: {headline(audit)}"), "", plain(NOT_SAID), ""]
     lines += ["# To be cited", "", *(f"- [{key}] {text}" for key, text in cited.items())]
-    return "\n".join(lines) + "\n"
-
-
-def card(
-    data: Dataset, loss: NamedSource, seed: Sequence[int], steps: int, counts: Mapping[str, int], version: str
-) -> dict[str, Any]:  # fmt: skip
-    """What is to be known of exported images, as JSON values."""
-    return {
-        "schema": 1, "synthetic": True, "made_by": f"lossgen {version}",
-        "source": {"name": data.name, "digest": data.digest, "classes": list(data.classes)},
-        "loss": {"name": loss.name, "formula": formula(loss.loss)}, "model": "DCGAN, one a class",
-        "seed": list(seed), "steps": steps, "image_size": data.size, "counts": dict(counts),
-    }  # fmt: skip
-
-
-def card_markdown(content: Mapping[str, Any], audited: str) -> str:
-    """The same for people."""
-    counts = ", ".join(f"{count} of {name}" for name, count in content["counts"].items())
-    lines = [
-        "# Synthetic images: data card", "",
-        "**These images are generated. They show no patient, and no finding in them is real: not for diagnosis.**", "",
-        f"- Images: {counts}, {content['image_size']} × {content['image_size']} pixels.",
-        f"- Trained on: {content['source']['name']}, digest {content['source']['digest']} (SHA-256 of the splits).",
-        f"- Model: {content['model']}; loss {content['loss']['name']}: `{content['loss']['formula']}`; "
-        f"{content['steps']} steps; seed {content['seed']}; {content['made_by']}.",
-        f"- Audit: {audited}", "", plain(NOT_SAID), "",
-        "Use them to train, beside real images; never to test.",
-    ]  # fmt: skip
     return "\n".join(lines) + "\n"

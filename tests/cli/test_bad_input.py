@@ -269,7 +269,7 @@ def test_classes_that_a_model_does_not_have(call: Call, tmp_path: Path) -> None:
         architecture = Architecture("dcgan", 8, 1, 4, 8, classes=classes)
         generator = initialise(architecture.generator(), stream(0, 0))
         data = {"classes": ["cat", "dog"], "class_counts": [3, 5]}
-        save_model(tmp_path / f"{classes}.pt", generator, architecture, (0,), data)
+        save_model(tmp_path / f"{classes}.pt", generator, architecture, (0,), data, {})
     refused(call("sample", "0.pt", "--class", "cat", "--out", "s.npz"), "0.pt", "not a class-conditional")
     refused(call("sample", "2.pt", "--class", "cow", "--out", "s.npz"), "'cow'", "2.pt", "its classes are: cat, dog")
     assert not (tmp_path / "s.npz").exists()

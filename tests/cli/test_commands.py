@@ -83,6 +83,9 @@ def test_compare_then_sample_then_look(call: Call, tmp_path: Path) -> None:
     images = np.load(tmp_path / "images.npz")["images"]
     assert images.shape == (5, 8, 8, 1)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "images/3.png")), images[3, :, :, 0])
+    card = json.loads((tmp_path / "images/datacard.json").read_text())
+    assert (card["loss"]["name"], card["steps"], card["counts"], card["audit"]) == ("BCE", 40, {"images": 5}, None)
+    assert len(card["source"]["digest"]) == 64 and (tmp_path / "images.datacard.md").is_file()
     (kept,) = (tmp_path / "run/models/BCE-0").glob("*.samples.npz")
     assert np.array_equal(np.load(kept)["images"][:5, 0], images[..., 0])
 

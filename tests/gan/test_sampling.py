@@ -14,6 +14,7 @@ from lossgen.gan.nets import Architecture, initialise
 from lossgen.gan.sampling import CHUNK, fixed_labels, fixed_noise, generate, load_model, sample, save_model, to_bytes
 from lossgen.gan.streams import Purpose, stream
 
+MADE = {"loss": "BCE", "source": "", "steps": 10}
 NAMES, COUNTS = ["cat", "dog", "eel", "yak"], [30, 50, 20, 0]
 Model = Callable[..., Path]
 
@@ -24,7 +25,7 @@ def model(tmp_path: Path) -> Model:
         shape = Architecture(name, 8, 1, 4, 10, classes=known)
         net = initialise(shape.generator(), stream(7, Purpose.GENERATOR), std=0.2)
         path = tmp_path / f"{name}-{known}.model.pt"
-        save_model(path, net, shape, (7, 1), {"classes": NAMES, "class_counts": COUNTS, **data})
+        save_model(path, net, shape, (7, 1), {"classes": NAMES, "class_counts": COUNTS, **data}, MADE)
         return path
 
     return write
