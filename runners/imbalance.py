@@ -83,6 +83,8 @@ class Imbalance(GANRunner):
 
     def load_cut(self, data: DataSpec, device: str) -> None:
         """Load the images, and cut classes to what was asked for."""
+        if self.chosen.pretrained and self.chosen.classifier != "resnet18":
+            raise InputError("--pretrained: is for --classifier resnet18; give that, or leave it out")
         self.load(data, device)
         check_classes(self.data)
         self.data = cut(self.data, counts_of(self.chosen.class_counts), data.seed)
@@ -231,7 +233,7 @@ def study(asked: Asked) -> None:
 if __name__ == "__main__":
     more = [
         click.option(
-            "--protocol", type=click.Choice(["auto", "folds", "paper"]), default="auto",
+            "--protocol", type=click.Choice(["folds", "paper"]), default="folds",
             help="how images are split: cross-validation, or the paper's 8:1:1",
         ),
         click.option("--repeats", type=click.IntRange(min=1), default=None, help="of the cross-validation, or splits"),

@@ -93,14 +93,14 @@ def augment(
     workers = workers or max(1, default_workers(device))
     all_losses = [load_argument(name) for name in LOSSES]
     all_images: Dataset = runner.data
-    first = split_again(runner.data, "auto", seed)
+    first = split_again(runner.data, "folds", seed)
     for note in first.notes:
         say(note)
     say("… measuring what a step costs here")
     price = measured(*runner.jobs(first, all_losses[:1], seed, 1, device)[:2])
     left = time_limit - (time.monotonic() - started)
     plan = _plan(out, all_images.digest, price, workers, left, say)
-    splits = split_again(all_images, "auto", seed, plan.repeats)
+    splits = split_again(all_images, "folds", seed, plan.repeats)
     runner = type(runner)(runner.options(classifier_steps=plan.classifier_steps))
     losses = all_losses[: plan.losses]
     jobs = runner.jobs(splits, losses, seed, plan.steps, device)

@@ -14,8 +14,9 @@ Squared distances come out of a matrix product, whose rounding would decide ties
 or with copies. So wherever rounding could matter, the difference of the two features is taken instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -62,18 +63,14 @@ def neighbourhoods(
         raise ValueError(f"features of {reals.shape[1]} dimensions against features of {fakes.shape[1]}")
     of_reals = torch.from_numpy(radii(real, k, tile) if real_radii is None else real_radii)
     of_fakes = torch.from_numpy(radii(fake, k, tile))
-    centre = _mean(reals)
     around = torch.zeros(len(fakes), dtype=torch.int64)  # reals within whose radius a fake lies
     covered, recalled = (torch.zeros(len(reals), dtype=torch.bool) for _ in range(2))
-    for rows in _tiles(len(reals), tile):
-        for columns in _tiles(len(fakes), tile):
-            pair = reals[rows], fakes[columns]
-            squares, error = _squares(*pair, centre)
-            near_real = _within(squares, of_reals[rows, None], error, *pair)
-            near_fake = _within(squares, of_fakes[None, columns], error, *pair)
-            around[columns] += near_real.sum(dim=0)
-            covered[rows] |= near_real.any(dim=1)
-            recalled[rows] |= near_fake.any(dim=1)
+    for rows, columns, within in _pairs(reals, fakes, tile):
+        near_real = within(of_reals[rows, None])
+        near_fake = within(of_fakes[None, columns])
+        around[columns] += near_real.sum(dim=0)
+        covered[rows] |= near_real.any(dim=1)
+        recalled[rows] |= near_fake.any(dim=1)
     return Neighbourhoods(
         precision=float((around > 0).double().mean()),
         recall=float(recalled.double().mean()),
@@ -93,16 +90,13 @@ def near(
     reals, fakes = (torch.from_numpy(checked_features(values, 1)) for values in (real, fake))
     if reals.shape[1] != fakes.shape[1]:
         raise ValueError(f"features of {reals.shape[1]} dimensions against features of {fakes.shape[1]}")
-    within, centre = torch.from_numpy(real_radii), _mean(reals)
+    of_reals = torch.from_numpy(real_radii)
     around = torch.zeros(len(fakes), dtype=torch.int64)
     found = torch.zeros(len(reals), dtype=torch.bool)
-    for rows in _tiles(len(reals), tile):
-        for columns in _tiles(len(fakes), tile):
-            pair = reals[rows], fakes[columns]
-            squares, error = _squares(*pair, centre)
-            close = _within(squares, within[rows, None], error, *pair)
-            around[columns] += close.sum(dim=0)
-            found[rows] |= close.any(dim=1)
+    for rows, columns, within in _pairs(reals, fakes, tile):
+        close = within(of_reals[rows, None])
+        around[columns] += close.sum(dim=0)
+        found[rows] |= close.any(dim=1)
     return around.numpy(), found.numpy()
 
 
@@ -144,6 +138,16 @@ def _tiles(count: int, tile: int, first: int = 0) -> Iterator[slice]:
     return (slice(start, min(start + tile, count)) for start in range(first, count, tile))
 
 
+def _pairs(reals: Tensor, fakes: Tensor, tile: int) -> Iterator[tuple[slice, slice, Callable[[Tensor], Tensor]]]:
+    """Rows and columns of each tile, and what says which of its distances are within radii (n, 1) or (1, m)."""
+    centre = _mean(reals)
+    for rows in _tiles(len(reals), tile):
+        for columns in _tiles(len(fakes), tile):
+            pair = reals[rows], fakes[columns]
+            squares, error = _squares(*pair, centre)
+            yield rows, columns, partial(_within, squares=squares, error=error, x=pair[0], y=pair[1])
+
+
 def _tensors(values: NDArray[np.floating], k: int) -> Tensor:
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
@@ -166,7 +170,7 @@ def _squares(x: Tensor, y: Tensor, centre: Tensor) -> tuple[Tensor, float]:
     return squares, 2 * (x.shape[1] + 8) * _EPS * float(of_x.max() + of_y.max())
 
 
-def _within(squares: Tensor, radius: Tensor, error: float, x: Tensor, y: Tensor) -> Tensor:
+def _within(radius: Tensor, squares: Tensor, error: float, x: Tensor, y: Tensor) -> Tensor:
     """(n, m): whether a distance is below a radius, (n, 1) or (1, m); where `error` leaves that open, by difference."""
     limit = radius.square()
     within = squares < limit - error

@@ -41,7 +41,7 @@ def test_patients_of_a_folder_stay_together(tmp_path: Path, by_path: bool) -> No
     assert any("no patient in two splits" in note for note in data.notes)
     for parts in (
         (data.train, data.validation, data.test),
-        *((r.train, r.validation, r.test) for r in split_again(data, "auto", 0).runs),
+        *((r.train, r.validation, r.test) for r in split_again(data, "folds", 0).runs),
     ):
         of = [set(part.groups.tolist()) for part in parts]  # type: ignore[union-attr]
         assert not of[0] & of[1] and not of[0] & of[2] and not of[1] & of[2] and len(set.union(*of)) == 20

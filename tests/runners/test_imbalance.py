@@ -89,6 +89,7 @@ def test_one_conditional_gan(found: RunnerFile) -> None:
         ({"class_counts": "11=50"}, "11 is none of the classes of digits"),
         ({"class_counts": "1"}, "'1' is not a class and its number of images"),
         ({"ratio": 0.5}, "no class has fewer than 0.5 of the largest"),
+        ({"pretrained": "w.pth"}, "--pretrained: is for --classifier resnet18"),
         ({"class_counts": "1=99999"}, "99999 images of 1, but there are"),
     ],
 )

@@ -24,12 +24,14 @@ class Answers:
     Attributes:
         validation, test: log-probabilities (N, K) of either split's images.
         validation_labels, test_labels: (N,).
+        validation_groups: (N,), whose the images are, where patients are known.
     """
 
     validation: NDArray[np.floating]
     test: NDArray[np.floating]
     validation_labels: Ints
     test_labels: Ints
+    validation_groups: NDArray[np.generic] | None = None
 
     @cached_property
     def offsets(self) -> Floats:
@@ -54,7 +56,7 @@ class Answers:
 
     @cached_property
     def _on_validation_tuned(self) -> float:
-        half = _halves(self.validation_labels)
+        half = _halves(self.validation_labels, self.validation_groups)
         taken = np.empty(len(half), np.int64)
         for here in (half, ~half):
             offsets = tuned_offsets(self.validation[~here], self.validation_labels[~here])
@@ -64,11 +66,14 @@ class Answers:
         return float(np.mean((np.bincount(self.validation_labels, right) / np.maximum(counts, 1))[counts > 0]))
 
 
-def _halves(labels: Ints) -> NDArray[np.bool_]:
-    """(N,): every other image of each class."""
-    half = np.zeros(len(labels), np.bool_)
+def _halves(labels: Ints, groups: NDArray[np.generic] | None = None) -> NDArray[np.bool_]:
+    """(N,): every other image of each class; every other patient, with all images, where patients are known."""
+    whose = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    half, placed = np.zeros(len(labels), np.bool_), np.zeros(len(labels), np.bool_)
     for label in np.unique(labels):
-        half[np.flatnonzero(labels == label)[::2]] = True
+        of_class = np.unique(whose[(labels == label) & ~placed])
+        half |= np.isin(whose, of_class[::2])
+        placed |= np.isin(whose, of_class)
     return half
 
 

@@ -5,9 +5,10 @@ convolution of stride 1 and no pooling, as is usual at 28 and 32 pixels (MedMNIS
 file of torchvision's: the stem then begins as the middle of the 7 × 7 kernels.
 """
 
+import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,21 @@ class Recipe:
     lr: float = 2e-3
     pretrained: str = ""
     mirror: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that a training depends on: weights to begin with by what they are, and not by where they lie.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        fields = asdict(self)
+        if self.pretrained:
+            try:
+                fields["pretrained"] = hashlib.sha256(Path(self.pretrained).read_bytes()).hexdigest()
+            except OSError as error:
+                raise InputError(f"--pretrained {self.pretrained}: cannot read: {error.strerror or error}") from None
+        return fields
 
     def build(self, size: int, channels: int, classes: int, seed: Sequence[int]) -> nn.Module:
         """The network with its first weights, (N, channels, size, size) in [-1, 1] → scores (N, classes)."""

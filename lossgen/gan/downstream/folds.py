@@ -18,7 +18,7 @@ from lossgen.gan.duplicates import OPTIMISTIC, fingerprint
 from lossgen.gan.raw import Ints
 from lossgen.gan.splits import MADE, draw, plural
 
-Protocol = Literal["auto", "folds", "paper"]
+Protocol = Literal["folds", "paper"]
 FEW = 2000
 """Images below which cross-validation is made twice."""
 FOLDS = 5
@@ -121,7 +121,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     """The ways that the images are split.
 
     Args:
-        protocol: "folds", or the paper's 8:1:1 (Ismail et al. 2023), so often by chance; auto is folds.
+        protocol: "folds", or the paper's 8:1:1 (Ismail et al. 2023), so often by chance.
         repeats: of the cross-validation; None: twice below `FEW` images, else once.
 
     Raises:

@@ -12,13 +12,15 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossgen.devices import gpus
 from lossgen.errors import InputError
+from lossgen.gan.criteria import is_out_of_memory
 from lossgen.gan.downstream.answers import Answers
 from lossgen.gan.downstream.arms import PLAIN, SYNTHETIC, Arm, train_arm
 from lossgen.gan.downstream.classifiers import Recipe, log_probabilities
@@ -29,6 +31,8 @@ from lossgen.gan.setting import Setting
 from lossgen.gan.training import TrainingError
 from lossgen.runner import Budget, Member
 
+Logs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Log-probabilities of validation and of test images, (N, K) each."""
 VERSION = 1
 """To be raised when what a job computes changes in a way that its parts do not say."""
 SHOWN = 16
@@ -77,7 +81,7 @@ class Job:
             gans = [self.member.source, asdict(self.setting), self.steps]
         data = self.synthesis.data.digest
         kind = self.synthesis.device.partition(":")[0]
-        parts = [VERSION, data, self.synthesis.ratio, asdict(self.recipe), list(self.seed), gans, kind]
+        parts = [VERSION, data, self.synthesis.ratio, self.recipe.identity, list(self.seed), gans, kind]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -94,7 +98,7 @@ class Found:
         seconds: it took.
     """
 
-    tested: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    tested: Mapping[str, Logs]
     failure: str = ""
     samples: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
     fitted: Mapping[str, float] = field(default_factory=dict)
@@ -174,18 +178,34 @@ def carry_out(
 def do(job: Job) -> Found:
     """Train what a job asks for, and ask it about the images of validation and test."""
     started = time.perf_counter()
-    data, device = job.synthesis.data, job.synthesis.device
     made: Made = {}
     if job.member is not None and job.setting is not None:
         outcome, made = job.synthesis.make(job.member, job.setting, Budget(job.steps))
         if outcome.status != "ok":
             failure = f"{outcome.status} at step {outcome.step}: {outcome.reason}"
             return Found({}, failure, seconds=time.perf_counter() - started)
+    try:
+        tested, fitted, notes = _classified(job, made)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise InputError(
+                f"{job.title}: the memory is full; give fewer --workers: the same command goes on with what is left"
+            ) from None
+        raise
+    samples = {label: each[:SHOWN].cpu().numpy() for label, each in made.items()}
+    return Found(tested, "", samples, fitted, time.perf_counter() - started, notes)
+
+
+def _classified(job: Job, made: Made) -> tuple[dict[str, Logs], dict[str, float], list[str]]:
+    """What the classifiers of a job's arms say of validation and test, and their accuracy on real training images."""
+    data, device = job.synthesis.data, job.synthesis.device
     # Processes are handed arrays that cannot be written to, which PyTorch does not like.
     images = torch.from_numpy(np.array(data.train.images)).to(device)
     labels = torch.from_numpy(np.array(data.train.known_labels)).to(device)
     asked = [torch.from_numpy(np.array(split.images)).to(device) for split in (data.validation, data.test)]
-    tested, fitted, notes = {}, {}, []
+    tested: dict[str, Logs] = {}
+    fitted: dict[str, float] = {}
+    notes: list[str] = []
     for arm in job.arms:
         ratio = job.synthesis.ratio
         net = train_arm(arm, job.recipe, images, labels, len(data.classes), ratio, job.seed, made)
@@ -197,8 +217,7 @@ def do(job: Job) -> Found:
             even = np.full((1, len(data.classes)), -np.log(len(data.classes)), np.float32)
             tested[arm.name] = np.repeat(even, len(asked[0]), 0), np.repeat(even, len(asked[1]), 0)
             fitted[arm.name] = float(1 / len(data.classes))
-    samples = {label: each[:SHOWN].cpu().numpy() for label, each in made.items()}
-    return Found(tested, "", samples, fitted, time.perf_counter() - started, notes)
+    return tested, fitted, notes
 
 
 def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Iterator[tuple[Job, Found]]:
@@ -209,12 +228,27 @@ def _done(jobs: Sequence[Job], workers: int, go_on: Callable[[], bool]) -> Itera
                 yield job, do(job)
         return
     import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    cards = len(gpus()) if jobs[0].synthesis.device == "cuda" else 0
     one = joblib.delayed(_numbered)
     # Few are handed out ahead: of those, up to one a process may still begin when `go_on` says no to the next.
-    with joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers) as parallel:
-        for number, found in parallel(one(number, job) for number, job in enumerate(jobs) if go_on()):
-            yield jobs[number], found
+    try:
+        with joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers) as parallel:
+            for number, found in parallel(one(i, _on_card(job, i, cards)) for i, job in enumerate(jobs) if go_on()):
+                yield jobs[number], found
+    except TerminatedWorkerError:
+        raise InputError(
+            "a worker process was killed, as happens where the memory is full; give fewer --workers: the same command "
+            "goes on with what is left"
+        ) from None
+
+
+def _on_card(job: Job, number: int, cards: int) -> Job:
+    """The job on one of several GPUs, in turn."""
+    if cards < 2:
+        return job
+    return replace(job, synthesis=replace(job.synthesis, device=f"cuda:{number % cards}"))
 
 
 def _numbered(number: int, job: Job) -> tuple[int, Found]:
@@ -255,7 +289,7 @@ def _together(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found])
         for arm in job.arms:
             labels = data.validation.known_labels, data.test.known_labels
             fitted.setdefault(job.name(arm), []).append(found.fitted[arm.name])
-            runs[job.run][job.name(arm)] = Answers(*found.tested[arm.name], *labels)
+            runs[job.run][job.name(arm)] = Answers(*found.tested[arm.name], *labels, data.validation.groups)
         if job.member is not None and job.member.name not in samples:
             samples[job.member.name] = found.samples
     named = [(job.name(arm), arm.synthetic) for job in jobs for arm in job.arms]

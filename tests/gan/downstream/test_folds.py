@@ -33,7 +33,7 @@ def data(own_test: bool = False, groups: bool = False, common: int = 90, rare: i
 
 
 def test_cross_validation_tests_every_image_once_a_repetition() -> None:
-    splits = split_again(data(), "auto", 0)
+    splits = split_again(data(), "folds", 0)
     assert len(splits.runs) == 10 and not splits.fixed_test and splits.test_counts == (270, 90)
     for half in (splits.runs[:5], splits.runs[5:]):
         assert sorted(number for run in half for number in which(run.test)) == list(range(360))
@@ -47,12 +47,12 @@ def test_cross_validation_tests_every_image_once_a_repetition() -> None:
 
 
 def test_it_is_made_once_where_there_are_many_images() -> None:
-    assert len(split_again(data(common=600, rare=200), "auto", 0).runs) == 5
-    assert len(split_again(data(), "auto", 0, repeats=1).runs) == 5
+    assert len(split_again(data(common=600, rare=200), "folds", 0).runs) == 5
+    assert len(split_again(data(), "folds", 0, repeats=1).runs) == 5
 
 
 def test_a_test_split_of_the_datas_own_is_kept() -> None:
-    splits = split_again(data(own_test=True), "auto", 0)
+    splits = split_again(data(own_test=True), "folds", 0)
     assert splits.fixed_test and splits.test_counts == (90, 30) and splits.left_out == 0.25
     for run in splits.runs:
         assert which(run.test) == list(range(240, 360))
@@ -65,7 +65,7 @@ def test_no_patient_is_in_two_splits() -> None:
         for run in split_again(given, protocol, 3).runs:  # type: ignore[arg-type]
             patients = [set(part.groups.tolist()) for part in (run.train, run.validation, run.test)]  # type: ignore[union-attr]
             assert not patients[0] & patients[1] and not patients[0] & patients[2] and not patients[1] & patients[2]
-    assert "no patient in two splits" in split_again(given, "auto", 0).description
+    assert "no patient in two splits" in split_again(given, "folds", 0).description
 
 
 def test_copies_of_an_image_stay_together_and_bind_their_patients() -> None:
@@ -73,12 +73,12 @@ def test_copies_of_an_image_stay_together_and_bind_their_patients() -> None:
     given.train.images[0] = given.validation.images[50] = given.test.images[100]  # three patients share an image
     groups = [part.groups for part in (given.train, given.validation, given.test)]
     tied = {int(groups[0][0]), int(groups[1][50]), int(groups[2][100])}  # type: ignore[index]
-    for run in split_again(given, "auto", 1).runs:
+    for run in split_again(given, "folds", 1).runs:
         held = [set(part.groups.tolist()) & tied for part in (run.train, run.validation, run.test)]  # type: ignore[union-attr]
         assert sorted(map(len, held)) == [0, 0, 3]
     bare = data()
     bare.train.images[0] = bare.train.images[1]
-    assert any("1 image repeat" in note for note in split_again(bare, "auto", 1).notes)
+    assert any("1 image repeat" in note for note in split_again(bare, "folds", 1).notes)
 
 
 def test_the_papers_protocol_is_a_tenth_each() -> None:
@@ -90,7 +90,7 @@ def test_the_papers_protocol_is_a_tenth_each() -> None:
 
 
 def test_the_same_seed_splits_alike_and_another_does_not() -> None:
-    one, two, other = (split_again(data(), "auto", seed) for seed in (4, 4, 5))
+    one, two, other = (split_again(data(), "folds", seed) for seed in (4, 4, 5))
     assert [run.digest for run in one.runs] == [run.digest for run in two.runs]
     assert one.runs[0].digest != other.runs[0].digest
 
@@ -124,18 +124,18 @@ def test_what_cannot_be_split_is_refused_in_a_line() -> None:
         data(), train=numbered([0] * 30 + [1] * 3), validation=numbered([0] * 9), test=numbered([0] * 9 + [1] * 4)
     )
     with pytest.raises(InputError, match="class ill has 7 images; at least 8"):
-        split_again(few, "auto", 0)
+        split_again(few, "folds", 0)
     tested = replace(data(own_test=True), test=numbered([0] * 40))
     with pytest.raises(InputError, match="the test split holds no image of ill"):
-        split_again(tested, "auto", 0)
+        split_again(tested, "folds", 0)
     with pytest.raises(InputError, match="class ill has 5 images to train on"):
         cut(data(own_test=True), {"ill": 5}, 0)
     with pytest.raises(InputError, match="all of one class"):
-        split_again(replace(data(), classes=("well",)), "auto", 0)
+        split_again(replace(data(), classes=("well",)), "folds", 0)
     with pytest.raises(InputError, match="has no labels"):
-        split_again(replace(data(), test=ImageSet(data().test.images, None)), "auto", 0)
+        split_again(replace(data(), test=ImageSet(data().test.images, None)), "folds", 0)
     of_few_patients = data(groups=True)
     for part in (of_few_patients.train, of_few_patients.validation, of_few_patients.test):
         part.groups[part.labels == 1] %= 3  # type: ignore[index]
     with pytest.raises(InputError, match="class ill is of 3 patients, too few for 5 folds"):
-        split_again(of_few_patients, "auto", 0)
+        split_again(of_few_patients, "folds", 0)

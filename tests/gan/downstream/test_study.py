@@ -1,10 +1,13 @@
 """GANs a class or one for all, and a study of small jobs: what is kept, and that it goes on where it was."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -100,7 +103,7 @@ def splits(dataset: Callable[..., Dataset]) -> Splits:
     data = dataset()
     rare = np.flatnonzero(data.train.labels == 1)[40:]
     few = replace(data, train=data.train.take(np.setdiff1d(np.arange(256), rare)), made=("validation",))
-    return split_again(few, "auto", 0, repeats=1)
+    return split_again(few, "folds", 0, repeats=1)
 
 
 def test_a_study_goes_on_where_it_was_and_is_the_same_side_by_side(
@@ -171,3 +174,52 @@ def test_the_key_of_a_job_says_all_that_its_result_depends_on(splits: Splits, se
     ]  # fmt: skip
     keys = {replace(job, **change).key for change in changes}
     assert len(keys) == len(changes) and job.key not in keys
+
+
+def test_full_memory_is_said_in_a_line_and_nothing_is_lost(
+    splits: Splits, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = jobs(splits, setting, {})
+    carry_out(splits, wanted[:2], tmp_path, go_on=lambda: True)
+
+    def full(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train_arm", full)
+        with pytest.raises(InputError, match="run 3, without a GAN: the memory is full; give fewer --workers"):
+            carry_out(splits, wanted, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "_numbered", lambda number, job: os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(InputError, match="a worker process was killed"):
+            carry_out(splits, wanted, tmp_path, workers=2)
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+    assert len(carry_out(splits, wanted, tmp_path).runs) == 5
+
+
+def test_jobs_are_dealt_out_to_the_gpus(splits: Splits, setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def seen(number: int, job: Job) -> tuple[int, Found]:
+        given.append(job.synthesis.device)
+        return number, Found({}, "none")
+
+    wanted = [replace(job, synthesis=replace(job.synthesis, device="cuda")) for job in jobs(splits, setting, {})]
+    monkeypatch.setattr(study, "_numbered", seen)
+    for names, expected in ((["4", "7"], ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0"]), (["4"], ["cuda"] * 5)):
+        monkeypatch.setattr(study, "gpus", lambda: names)  # noqa: B023
+        with joblib.parallel_config(backend="threading"):
+            assert len(list(study._done(wanted, 2, lambda: True))) == 5
+        assert sorted(given) == sorted(expected)
+        given.clear()
+
+
+def test_weights_to_begin_with_are_known_by_what_they_are(splits: Splits, setting: Setting, tmp_path: Path) -> None:
+    (job, *_) = jobs(splits, setting, {})
+    keys = []
+    for name, content in (("a", b"1"), ("b", b"1"), ("a", b"2")):
+        (tmp_path / name).write_bytes(content)
+        keys.append(replace(job, recipe=Recipe("resnet18", pretrained=str(tmp_path / name))).key)
+    assert keys[0] == keys[1] != keys[2] and job.key not in keys
+    with pytest.raises(InputError, match=r"--pretrained .*: cannot read: No such file"):
+        replace(job, recipe=Recipe("resnet18", pretrained=str(tmp_path / "none"))).key  # noqa: B018

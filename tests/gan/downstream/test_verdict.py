@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from lossgen.gan.data import Dataset, ImageSet
-from lossgen.gan.downstream.answers import Answers, Variant, chosen, variants
+from lossgen.gan.downstream.answers import Answers, Variant, _halves, chosen, variants
 from lossgen.gan.downstream.folds import Splits
 from lossgen.gan.downstream.verdict import choices, contrast
 
@@ -161,3 +161,16 @@ def test_where_every_gan_has_failed_nothing_is_added() -> None:
     theirs = choices(found, ["real only"])
     result = contrast(found, ours, theirs, splits())
     assert result.differences[1] == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=1, max_size=60))
+def test_a_patient_is_in_one_half_of_the_validation_images(images: list[tuple[int, int]]) -> None:
+    labels, groups = (np.array(each) for each in zip(*images))
+    half = _halves(labels, groups)
+    for group in np.unique(groups):
+        assert len(np.unique(half[groups == group])) == 1
+    own = np.arange(len(labels))
+    assert (_halves(labels, own) == _halves(labels)).all()
+    for label in np.unique(labels):
+        here = _halves(labels)[labels == label]
+        assert here.sum() == (len(here) + 1) // 2
