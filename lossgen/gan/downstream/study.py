@@ -33,7 +33,7 @@ from lossgen.runner import Budget, Member
 
 Logs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Log-probabilities of validation and of test images, (N, K) each."""
-VERSION = 1
+VERSION = 2
 """To be raised when what a job computes changes in a way that its parts do not say."""
 SHOWN = 16
 """Generated images a class that a job keeps."""
