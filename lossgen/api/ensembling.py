@@ -10,6 +10,7 @@ from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, load
 from lossgen.gan.downstream.classifiers import Recipe
 from lossgen.gan.ensembles.downstream import check_arms, compare_arms
+from lossgen.gan.ensembles.embedding import load_embedding
 from lossgen.gan.ensembles.overlap import Overlaps, Variant
 from lossgen.gan.ensembles.pool import read_pool
 from lossgen.gan.ensembles.selection import TRIALS, How, pick, select
@@ -22,6 +23,7 @@ from lossgen.runner import DataSpec
 
 IMAGES = 500
 REPETITIONS = 10
+USUAL = Recipe()
 TOLD = 500
 """Ensembles between two lines on progress."""
 
@@ -40,7 +42,7 @@ def ensemble(
     downstream: bool = True,
     repetitions: int = REPETITIONS,
     positive: str | None = None,
-    recipe: Recipe | None = None,
+    recipe: Recipe = USUAL,
     seed: int = 0,
     device: str = "cpu",
     out: Path | None = None,
@@ -51,9 +53,9 @@ def ensemble(
     Args:
         real: the data set; models are chosen by its training images, and its test split is for classifiers alone.
         pool: folders and .npz files of images by any GAN, model files, and folders that hold model files.
-        images: of each model, and of real ones, that are compared and trained on.
+        images: of each model that are compared and trained on, and of real ones that are compared.
         how: of choosing; trials of tpe and nsga2.
-        embedding: "classifier", "inception", "random", or one made by `extractors.module_extractor`.
+        embedding: "classifier", "inception", "random", a Python file (`embedding.py`), or an `Extractor`.
         downstream: whether classifiers are trained; `repetitions` times, at least 10 for what is to be reported.
         positive: the class that a positive finding is; None is the last.
         out: folder to write to.
@@ -72,7 +74,12 @@ def ensemble(
         check_arms(data, models)
     if "test" in data.made:
         say("The test split was made here: a GAN that was trained on all of these images has seen what is tested on.")
-    extractor = embedding if isinstance(embedding, Extractor) else load_extractor(data, embedding, weights)
+    if isinstance(embedding, Extractor):
+        extractor = embedding
+    elif embedding is not None and embedding.endswith(".py"):
+        extractor = load_embedding(Path(embedding))
+    else:
+        extractor = load_extractor(data, embedding, weights)
     overlaps = Overlaps(
         extractor.features(_few(data, images, seed)),
         [extractor.features(torch.from_numpy(model.images)) for model in models],
@@ -80,13 +87,13 @@ def ensemble(
     )
     say(f"Pool: {len(models)} models, {overlaps.size} images of each; looking for ensembles")
     found = select(overlaps, how, trials, seed, lambda count: None if count % TOLD else say(f"{count} ensembles"))
-    alone = [overlaps.intra((i,)) for i in range(len(models))]
+    alone = [overlaps.alone(i) for i in range(len(models))]
     tested: Any = None
     label = data.classes.index(positive) if positive else max(0, len(data.classes) - 1)
     if downstream:
-        best = alone.index(max(alone))
+        best = max(range(len(models)), key=lambda i: alone[i].intra_d)
         tested = compare_arms(
-            data, models, best, pick(found).models, recipe or Recipe(), label, repetitions, seed, device,
+            data, models, best, pick(found).models, recipe, label, repetitions, seed, device,
             lambda done: say(f"classifiers: {done} of {repetitions} repetitions"),
         )  # fmt: skip
     described = [
@@ -94,6 +101,11 @@ def ensemble(
         f"training images of {real}; k = {overlaps.k}, {variant} overlaps.",
         f"Embedding: {extractor.description()}",
     ]
+    if downstream:
+        described.append(
+            f"Classifiers ({recipe.kind}) learn from {overlaps.size} generated images, or from all {len(data.train)} "
+            f"real ones, in {recipe.steps} steps each."
+        )
     report = EnsembleReport(
         [model.name for model in models], found, alone, described, tested, data.classes[label] if data.classes else ""
     )

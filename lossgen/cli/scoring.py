@@ -127,10 +127,14 @@ def augment(data: str, time_limit: float, out: Path | None, workers: int | None,
 )  # fmt: skip
 @click.option("--trials", type=click.IntRange(min=2), default=1000, show_default=True, help="Of tpe and nsga2.")
 @click.option("--variant", type=click.Choice(["symmetric", "authors"]), default="symmetric", help="Of the overlaps.")
-@click.option("--embedding", type=click.Choice(["classifier", "inception", "random"]), help="Whose features count.")
+@click.option(
+    "--embedding", metavar="NAME",
+    help="Whose features count: classifier, inception or random, or a .py file whose embedding() makes a torch module.",
+)  # fmt: skip
 @click.option("--weights", type=click.Path(path_type=Path), help="Inception: its file of weights.")
 @click.option("--image-size", type=click.IntRange(min=8), help="Side in pixels; else the largest that enlarges none.")
 @click.option("--downstream/--no-downstream", default=True, help="Train classifiers on the images.")
+@click.option("--classifier", type=click.Choice(["small", "resnet18"]), default="small", help="resnet18 is for a GPU.")
 @click.option("--repeats", type=click.IntRange(min=2), default=10, show_default=True, help="Classifiers of each kind.")
 @click.option("--positive", metavar="CLASS", help="What a positive finding is; else the last class.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of what is drawn, and of classifiers.")
@@ -138,8 +142,8 @@ def augment(data: str, time_limit: float, out: Path | None, workers: int | None,
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write the page, its numbers and picture to.")
 def ensemble(
     real: str, pool: tuple[str, ...], images: int, how: Any, trials: int, variant: Any, embedding: str | None,
-    weights: Path | None, image_size: int | None, downstream: bool, repeats: int, positive: str | None, seed: int,
-    device: str, out: Path | None,
+    weights: Path | None, image_size: int | None, downstream: bool, classifier: Any, repeats: int, positive: str | None,
+    seed: int, device: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Choose GANs whose images together cover the real ones, and overlap little.
 
@@ -147,9 +151,10 @@ def ensemble(
     a run. REAL is a data set: models are chosen by its training images; its test images are for classifiers alone.
     """
     from lossgen.api.ensembling import ensemble as run
+    from lossgen.gan.downstream.classifiers import Recipe
 
     run(
         real, pool, images=images, how=how, trials=trials, variant=variant, embedding=embedding, weights=weights,
-        image_size=image_size, downstream=downstream, repetitions=repeats, positive=positive, seed=seed, device=device,
-        out=out, say=click.echo,
+        image_size=image_size, downstream=downstream, recipe=Recipe(classifier), repetitions=repeats,
+        positive=positive, seed=seed, device=device, out=out, say=click.echo,
     )  # fmt: skip

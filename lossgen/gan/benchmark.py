@@ -56,6 +56,7 @@ class GANOptions(TrainingOptions):
     )
     weights: str = Field("", description="file of the Inception network's weights, for FID")
     n_samples: int = Field(1024, ge=128, le=50_000, description="generated images in a Fréchet distance")
+    checkpoints: str = Field("", description="steps whose generators are kept, too, where the last one is: 500,1000")
 
 
 Chosen = TypeVar("Chosen", bound=TrainingOptions)
@@ -71,6 +72,19 @@ def checked(model: type[Chosen], values: Mapping[str, Any]) -> Chosen:
     except ValidationError as error:
         problem = error.errors()[0]
         raise InputError(f"option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def steps_of(text: str) -> tuple[int, ...]:
+    """The steps in "500,1000".
+
+    Raises:
+        InputError: they are none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    wrong = next((part for part in parts if not (part.isascii() and part.isdecimal() and int(part) > 0)), None)
+    if wrong is not None:
+        raise InputError(f"--checkpoints {text}: {wrong!r} is no number of steps; give them as in 500,1000")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 class GANRunner:
@@ -226,7 +240,9 @@ class ImageGAN(GANRunner):
             described["class_counts"] = [int(count) for count in labels.sum(0)]
             labels = labels.to(device)
         images = torch.from_numpy(self.data.train.images).to(device)
-        self.task = Task(images, judge, judge.n_samples, described, labels, judge.full)
+        self.task = Task(
+            images, judge, judge.n_samples, described, labels, judge.full, checkpoints=steps_of(chosen.checkpoints)
+        )  # fmt: skip
         self.policy = self.policy_for(len(self.data.train))
         protocol = {
             "data": described, **judge.protocol(), "setting": self.setting_described(),

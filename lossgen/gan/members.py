@@ -30,6 +30,7 @@ from lossgen.gan.watch import COLLAPSED, diversity
 from lossgen.runner import Budget, Member, Outcome
 
 STATE = "lossgen training state"
+ENDINGS = {"state": ".state.pt", "model": ".model.pt", "samples": ".samples.npz"}
 SAMPLES = 64  # images kept of each generator
 
 
@@ -51,6 +52,7 @@ class Task:
             of the judge's; for what is more than a generator of images, whose samples may be as alike as they want.
         last: more of these, of every member, at its last step only.
         inputs: what the generator of kept samples is given, in place of noise.
+        checkpoints: steps, beside the last, at which the generator of a member that is kept is kept, too.
         training: the loop.
     """
 
@@ -63,6 +65,7 @@ class Task:
     networks: Networks | None = None
     last: Networks | None = None
     inputs: Tensor | None = None
+    checkpoints: tuple[int, ...] = ()
     training: type[Training] = Training
 
 
@@ -159,11 +162,15 @@ def _train_together(runs: Sequence["_Run"], task: Task, budget: Budget) -> None:
                 raise InputError(f"{run.member.state}: {error}") from None
     on_step = budget.on_step
     told = None if on_step is None else lambda place, step: on_step(runs[place].number, step)
-    for checkpoint in due(budget.steps):
+    judged, kept = set(due(budget.steps)), {step for step in task.checkpoints if step < budget.steps}
+    for checkpoint in sorted(judged | kept):
         if checkpoint >= training.step:
             training.advance(checkpoint, told)
             for row, place in enumerate(training.members):
-                runs[place].judge(training, row)
+                if checkpoint in judged:
+                    runs[place].judge(training, row)
+                if checkpoint in kept:
+                    runs[place].keep_model(training, row)
     outcomes = {place: runs[place].failed(error) for place, error in training.failures.items()}
     outcomes |= {place: runs[place].outcome(training, row) for row, place in enumerate(training.members)}
     seconds = (time.perf_counter() - started) / len(runs)
@@ -288,22 +295,30 @@ class _Run:
             inputs.append(fixed_labels(self.member.seed, count, self.task.data["class_counts"]))
         return [rows.to(device) for rows in inputs]
 
+    def keep_model(self, training: Training, row: int) -> None:
+        """Write the averaged generator of this step, where anything is to be kept."""
+        if self.member.keep is not None and not self.member.state_only:
+            self._save_model(training, row, self.member.keep / (self._stem(training) + ENDINGS["model"]))
+
+    def _save_model(self, training: Training, row: int, path: Path) -> None:
+        made = {"loss": self.member.name, "source": self.member.source, "steps": training.step}
+        average = training.generator.averaged(row)
+        save_model(path, average, training.architecture, self.member.seed, self.task.data, made)
+
+    def _stem(self, training: Training) -> str:
+        """Beginning of the names of this member's files at this step: nothing is ever overwritten."""
+        return f"{file_name(self.member.name)}-{self.identity[:12]}-{training.step}"
+
     def _keep(self, training: Training, row: int, folder: Path) -> dict[str, Path]:
-        """Write state, model and samples under names of this member at this step: nothing is ever overwritten."""
-        stem = f"{file_name(self.member.name)}-{self.identity[:12]}-{training.step}"
-        files = {
-            "state": folder / f"{stem}.state.pt",
-            "model": folder / f"{stem}.model.pt",
-            "samples": folder / f"{stem}.samples.npz",
-        }
+        """Write state, model and samples."""
+        files = {kind: folder / (self._stem(training) + ending) for kind, ending in ENDINGS.items()}
         curve = [list(point) for point in self.points()]
         head = {"schema": 1, "kind": STATE, "identity": self.identity, "curve": curve}
         save_dict(files["state"], {**head, **training.state(row)})
         if self.member.state_only:
             return {"state": files["state"]}
+        self._save_model(training, row, files["model"])
         average = training.generator.averaged(row)
-        made = {"loss": self.member.name, "source": self.member.source, "steps": training.step}
-        save_model(files["model"], average, training.architecture, self.member.seed, self.task.data, made)
         images: NDArray[np.uint8] = generate(average, *self._inputs(SAMPLES)).cpu().numpy()
         with replacing(files["samples"]) as file:
             np.savez_compressed(file, images=images)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossgen.files import without_nan, write_text
 from lossgen.gan.ensembles.downstream import ARMS, ArmRates
-from lossgen.gan.ensembles.overlap import Worth
+from lossgen.gan.ensembles.overlap import Alone, Worth
 from lossgen.gan.ensembles.selection import front, hypervolume, pick
 from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.report.documents import aligned, markdown_table, plain
@@ -18,6 +18,7 @@ from lossgen.stats import holm, mean_interval, paired
 
 CHOSEN, BASELINES = ARMS[3], (ARMS[0], ARMS[1], ARMS[2], ARMS[4])
 JUDGED = "balanced accuracy"
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class EnsembleReport:
     Attributes:
         names: of the models of the pool.
         found: the ensembles that were looked at.
-        alone: intra_d of each model by itself.
+        alone: each model by itself.
         described: pool, embedding and selection, in sentences.
         tested: what classifiers get right, by arm; None where they were not asked.
         positive: name of the positive class.
@@ -35,7 +36,7 @@ class EnsembleReport:
 
     names: Sequence[str]
     found: Sequence[Worth]
-    alone: Sequence[float]
+    alone: Sequence[Alone]
     described: Sequence[str]
     tested: Mapping[str, Sequence[ArmRates]] | None = None
     positive: str = ""
@@ -46,14 +47,14 @@ class EnsembleReport:
 
     def lines(self) -> list[str]:
         """All of it for a terminal."""
-        chosen, best = self.pick, int(np.argmax(self.alone))
+        chosen, best = self.pick, int(np.argmax([each.intra_d for each in self.alone]))
         lines = [
             *self.described,
             f"Looked at {len(set(self.found))} ensembles; the front has {len(front(self.found))}, hypervolume "
             f"{hypervolume(self.found):.3f}.",
             f"Chosen: {', '.join(self.names[i] for i in chosen.models)}: intra_d {chosen.intra_d:.3f} (fidelity: "
             f"higher is better), inter_d {chosen.inter_d:.3f} (redundancy: lower is better).",
-            f"Best single model: {self.names[best]}, intra_d {self.alone[best]:.3f}.",
+            f"Best single model: {self.names[best]}, intra_d {self.alone[best].intra_d:.3f}.",
         ]
         if self.tested is not None:
             lines += ["", *aligned(*self.table()), "", *self.notes()]
@@ -86,7 +87,21 @@ class EnsembleReport:
             f"{len(ours)} repetitions, on real test images; positive is {self.positive}. The chosen ensemble's "
             f"{JUDGED}: {'; '.join(said)}.",
             "Repetitions differ in the classifier's seed, and not in GANs or split: intervals cover no more than that.",
+            *(["Fewer than 10 repetitions are too few to be reported."] * (len(ours) < FEWEST)),
         ]  # fmt: skip
+
+    def alone_table(self) -> tuple[list[str], list[list[str]]]:
+        """Columns and rows: each model by itself, the best first."""
+        order = sorted(range(len(self.names)), key=lambda i: -self.alone[i].intra_d)
+        members = self.pick.models
+        rows = [
+            [
+                self.names[i] + " (chosen)" * (i in members),
+                *(f"{v:.3f}" for v in (self.alone[i].density, self.alone[i].coverage, self.alone[i].intra_d)),
+            ]
+            for i in order
+        ]
+        return ["model", "density", "coverage", "intra_d"], rows
 
     def front_table(self) -> tuple[list[str], list[list[str]]]:
         """Columns and rows."""
@@ -100,7 +115,8 @@ class EnsembleReport:
         """All of it as JSON values."""
         tested = self.tested or {}
         return {
-            "schema": 1, "models": list(self.names), "alone": list(self.alone), "described": list(self.described),
+            "schema": 1, "models": list(self.names), "alone": [vars(each) for each in self.alone],
+            "described": list(self.described),
             "looked_at": len(set(self.found)), "hypervolume": hypervolume(self.found),
             "front": [vars(worth) for worth in front(self.found)], "pick": vars(self.pick), "positive": self.positive,
             "tested": {arm: [each.summary() for each in results] for arm, results in tested.items()},
@@ -114,6 +130,7 @@ class EnsembleReport:
         for line in self.lines()[: len(self.described) + 3]:
             lines += [plain(line), ""]
         lines += ["## The front", "", *markdown_table(*self.front_table()), "", f"![The front]({picture.name})", ""]
+        lines += ["## Each model by itself", "", *markdown_table(*self.alone_table()), ""]
         if self.tested is not None:
             lines += ["## What classifiers learn from it", "", *markdown_table(*self.table()), ""]
             for line in self.notes():
@@ -133,7 +150,9 @@ class EnsembleReport:
             [w.inter_d for w in kept], [w.intra_d for w in kept], "o-", color=COLOURS[1], markersize=4, label="front"
         )
         axes.plot(self.pick.inter_d, self.pick.intra_d, "*", color=COLOURS[0], markersize=13, label="chosen")
-        axes.axhline(max(self.alone), color="0.5", linestyle=":", linewidth=1, label="best single model")
+        axes.axhline(
+            max(each.intra_d for each in self.alone), color="0.5", linestyle=":", linewidth=1, label="best single model"
+        )
         axes.set(xlabel="inter_d: redundancy (lower is better)", ylabel="intra_d: fidelity (higher is better)")
         axes.legend(fontsize=8, frameon=False)
         save(figure, path)

@@ -14,7 +14,8 @@ from PIL import Image
 from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.gan import features
-from lossgen.gan.sampling import sample
+from lossgen.gan.files import read_dict
+from lossgen.gan.sampling import KIND, sample
 from lossgen.resources import resource_dir
 from lossgen.runner import Budget, DataSpec, Member, Runner, RunnerFile, find_runner
 
@@ -194,3 +195,23 @@ def test_script_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     ran = script("--loss", "bce", "--width", "0", "--out", str(tmp_path / "out"))
     assert ran.returncode == 2 and "option width" in ran.stderr and "Traceback" not in ran.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_checkpoints_are_kept_and_change_nothing(found: RunnerFile, tmp_path: Path) -> None:
+    results = []
+    for name, steps in (("plain", ""), ("kept", "3, 7,100")):
+        options = found.cls.options(width=4, latent=8, batch_size=32, n_samples=128, checkpoints=steps)
+        runner = found.cls(options)
+        runner.prepare(DataSpec("digits"), "cpu")
+        (outcome,) = runner.train([dataclasses.replace(member(), keep=tmp_path / name)], Budget(9))
+        results.append(outcome)
+    assert results[0].metrics == results[1].metrics
+    models = sorted(
+        (tmp_path / "kept").glob("*.model.pt"), key=lambda path: int(path.name.split(".")[0].split("-")[-1])
+    )
+    assert [read_dict(path, KIND)["made"]["steps"] for path in models] == [3, 7, 9]
+    assert len(list((tmp_path / "plain").glob("*.model.pt"))) == 1
+    assert (sample(models[2], 5) == sample(results[0].files["model"], 5)).all()
+    with pytest.raises(InputError, match="'x' is no number of steps"):
+        runner = found.cls(found.cls.options(checkpoints="5,x"))
+        runner.prepare(DataSpec("digits"), "cpu")

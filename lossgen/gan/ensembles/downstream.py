@@ -1,8 +1,9 @@
 """What classifiers learn from an ensemble's images alone, tested on real ones.
 
 Held against one another: the best single model (by intra_d), all models, random ensembles of the chosen one's size, a
-new one each time, the chosen ensemble, and real images. All train on as many images (of real ones, as many as there are
-at most), for as many gradient steps, from the same first weights; only the repetition's seed differs.
+new one each time, the chosen ensemble, and real images. All but the last train on as many images, and the last on all
+real ones of the training split; for as many gradient steps, from the same first weights; only the repetition's seed
+differs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -74,8 +75,7 @@ def compare_arms(
         told: called with how many repetitions are done.
     """
     count = len(models[0].images)
-    rng = np.random.default_rng(seed)
-    by_chance = random_ensembles(len(models), len(chosen), repetitions, rng)
+    by_chance = random_ensembles(len(models), len(chosen), repetitions, np.random.default_rng(seed))
     found: dict[str, list[ArmRates]] = {arm: [] for arm in ARMS}
     test = torch.from_numpy(data.test.images).to(device)
     for repetition in range(repetitions):
@@ -84,8 +84,7 @@ def compare_arms(
             if arm in ensembles:
                 images, labels = together([models[i] for i in ensembles[arm]], count)
             else:
-                rows = rng.permutation(len(data.train))[:count]
-                images, labels = data.train.images[rows], data.train.known_labels[rows]
+                images, labels = data.train.images, data.train.known_labels
             net = fit(
                 recipe, torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device), (seed, repetition),
                 len(data.classes),

@@ -40,6 +40,20 @@ class Worth:
     inter_d: float
 
 
+@dataclass(frozen=True)
+class Alone:
+    """How a model's images by themselves lie in the neighbourhoods of real ones.
+
+    Attributes:
+        density, coverage: of Naeem et al. (2020).
+        intra_d: what these come to, in both orders unless the variant takes one.
+    """
+
+    density: float
+    coverage: float
+    intra_d: float
+
+
 class Overlaps:
     """The worth of any ensemble of a pool.
 
@@ -82,6 +96,11 @@ class Overlaps:
             self._known[chosen] = Worth(chosen, self.intra(chosen), inter)
         return self._known[chosen]
 
+    def alone(self, model: int) -> Alone:
+        """A model by itself."""
+        there = density_and_coverage(self._real, self._models[model], self._real_radii, self.k)
+        return Alone(*there, self.intra((model,)))
+
     def intra(self, models: Chosen) -> float:
         """d of real images and those of some models together; of one, too."""
         pooled = self._together(models)
@@ -109,6 +128,11 @@ class Overlaps:
 
 def d(real: Array, fake: Array, real_radii: Array, k: int) -> float:
     """Harmonic mean of density and coverage of features (M, d) among features (N, d); 0 where none is near."""
-    around, covered = near(real, fake, real_radii)
-    density, coverage = float(around.mean()) / k, float(covered.mean())
+    density, coverage = density_and_coverage(real, fake, real_radii, k)
     return 2 * density * coverage / (density + coverage) if density + coverage else 0.0
+
+
+def density_and_coverage(real: Array, fake: Array, real_radii: Array, k: int) -> tuple[float, float]:
+    """Of features (M, d) among features (N, d)."""
+    around, covered = near(real, fake, real_radii)
+    return float(around.mean()) / k, float(covered.mean())

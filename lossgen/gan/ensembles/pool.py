@@ -4,6 +4,7 @@ A model is a name and its images; with their classes where they have any (condit
 class), since a classifier can learn from these alone.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ def read_pool(names: Sequence[str], data: Dataset, count: int, seed: int = 0) ->
     paths = [(path, title if titles[title] == 1 else path) for path, title in paths]
     if len(paths) < 2:
         raise InputError(f"ensemble: a pool of {len(paths)} model; it takes at least 2 folders, files or models")
-    if len(paths) != len({path for path, _ in paths}):
-        double = next(path for place, (path, _) in enumerate(paths) if path in {p for p, _ in paths[:place]})
+    resolved = [Path(path).expanduser().resolve() for path, _ in paths]
+    if len(paths) != len(set(resolved)):
+        double = next(path for place, (path, _) in enumerate(paths) if resolved[place] in resolved[:place])
         raise InputError(f"ensemble: {double} is given twice; a pool holds each model once")
     return [_model(path, title, data, count, seed) for path, title in paths]
 
@@ -67,7 +69,7 @@ def _files(name: str) -> list[tuple[str, str]]:
 
 def _model(path: str, title: str, data: Dataset, count: int, seed: int) -> Model:
     if path.endswith(MODEL):
-        images, labels = _drawn(Path(path), data, count)
+        images, labels = _drawn(Path(path), data, count, (seed, zlib.crc32(title.encode())))
     else:
         images, labels = _read(read(DataSpec(path)), data)
     if images.shape[1] != data.channels:
@@ -80,8 +82,13 @@ def _model(path: str, title: str, data: Dataset, count: int, seed: int) -> Model
     return Model(title, np.ascontiguousarray(images[rows]), None if labels is None else labels[rows])
 
 
-def _drawn(path: Path, data: Dataset, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """Images of a generator; of a conditional one as many of each class."""
+def _drawn(
+    path: Path, data: Dataset, count: int, seed: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """Images of a generator; of a conditional one as many of each class.
+
+    Of noise of their own: the models of a training's seed would all draw from the same.
+    """
     _, architecture, content = load_model(path)
     if architecture.size != data.size:
         raise InputError(
@@ -89,10 +96,12 @@ def _drawn(path: Path, data: Dataset, count: int) -> tuple[NDArray[np.uint8], ND
             f"give --image-size {architecture.size}"
         )
     if not architecture.classes:
-        return sample(path, count), None
+        lone = content["data"].get("class")
+        labels = None if lone is None else np.full(count, _label(str(lone), data, path), np.int64)
+        return sample(path, count, seed), labels
     names = [str(name) for name in content["data"].get("classes", [])]
     each = -(-count // len(names))
-    parts = [sample(path, each, of_class=name) for name in names]
+    parts = [sample(path, each, (*seed, place), of_class=name) for place, name in enumerate(names)]
     labels = np.repeat([_label(name, data, path) for name in names], each)
     return np.concatenate(parts), labels
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossgen.errors import InputError
-from lossgen.gan.ensembles.overlap import Overlaps, Worth
+from lossgen.gan.ensembles.overlap import Alone, Overlaps, Worth
 from lossgen.gan.ensembles.selection import front, hypervolume, pick, random_ensembles, select
 from lossgen.gan.neighbours import neighbourhoods
 
@@ -40,6 +40,8 @@ def test_d_is_the_harmonic_mean_of_density_and_coverage_in_both_orders() -> None
     assert worth.intra_d == pytest.approx((d(real, together) + d(together, real)) / 2)
     assert worth.inter_d == pytest.approx((d(one, other) + d(other, one)) / 2)
     assert overlaps.intra((0,)) == pytest.approx((d(real, one) + d(one, real)) / 2)
+    alone, found = overlaps.alone(0), neighbourhoods(real, one)
+    assert alone == Alone(pytest.approx(found.density), pytest.approx(found.coverage), overlaps.intra((0,)))  # type: ignore[arg-type]
 
 
 def test_the_authors_variant_takes_one_order_and_all_images() -> None:

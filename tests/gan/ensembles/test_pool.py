@@ -1,6 +1,7 @@
 """Pools of models from whatever there is, and the command from end to end."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,11 @@ from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, load
 from lossgen.gan.downstream.classifiers import Recipe
 from lossgen.gan.downstream.rates import rates
-from lossgen.gan.ensembles.downstream import ARMS, ArmRates, together
+from lossgen.gan.ensembles.downstream import ARMS, ArmRates, check_arms, together
 from lossgen.gan.ensembles.pool import Model, read_pool
+from lossgen.gan.nets import Architecture, initialise
+from lossgen.gan.sampling import save_model
+from lossgen.gan.streams import stream
 from lossgen.resources import resource_dir
 from lossgen.runner import Budget, DataSpec, Member, find_runner, runner_names
 
@@ -70,6 +74,7 @@ def test_images_come_from_files_folders_and_model_files(sets: Path, real: Datase
     ("names", "message"),
     [
         (["good.npz", "good.npz"], "is given twice"),
+        (["good.npz", "../{top}/good.npz"], "is given twice"),
         (["good.npz", "nowhere"], "nowhere"),
         (["good.npz", "few.npz"], "holds 9 images; 100 are compared"),
         (["good.npz", "odd.npz"], "has images of odd, which is none of"),
@@ -80,7 +85,63 @@ def test_pools_that_cannot_be_read(sets: Path, real: Dataset, names: list[str], 
     np.savez(sets / "few.npz", images=pixels)
     np.savez(sets / "odd.npz", images=pixels, labels=np.arange(9) % 2, classes=np.array(["odd", "one"]))
     with pytest.raises(InputError, match=message):
-        read_pool([str(sets / name) for name in names], real, 100)
+        read_pool([str(sets / name.format(top=sets.name)) for name in names], real, 100)
+
+
+def test_models_of_one_seed_draw_from_noise_of_their_own(sets: Path, real: Dataset, tmp_path: Path) -> None:
+    """The same generator under two names: images that no pair of which are of the same noise."""
+    net = initialise(Architecture("dcgan", 8, 1, 4, 8, classes=2).generator(), stream(0, 0), std=0.5)
+    data = {"classes": ["zero", "one"], "class_counts": [9, 9]}
+    paths = [tmp_path / f"{name}.model.pt" for name in "ab"]
+    for path in paths:
+        save_model(path, net, Architecture("dcgan", 8, 1, 4, 8, classes=2), (0,), data, {})
+    one, other = read_pool([str(path) for path in paths], real, 60)
+    assert not {image.tobytes() for image in one.images} & {image.tobytes() for image in other.images}
+    again, _ = read_pool([str(path) for path in paths], real, 60)
+    assert (again.images == one.images).all()
+    assert not (read_pool([str(path) for path in paths], real, 60, 1)[0].images == one.images).all()
+
+
+def test_a_generator_of_one_class_says_of_which(sets: Path, real: Dataset, tmp_path: Path) -> None:
+    net = initialise(Architecture("dcgan", 8, 1, 4, 8).generator(), stream(0, 0))
+    save_model(tmp_path / "a.model.pt", net, Architecture("dcgan", 8, 1, 4, 8), (0,), {"class": "one"}, {})
+    found = read_pool([str(tmp_path), str(sets / "good.npz")], real, 60)[0]
+    assert found.labels is not None and (found.labels == 1).all()
+    with pytest.raises(InputError, match=r"model a has no image of zero"):
+        check_arms(real, [found])
+
+
+MADE = {
+    "good": "import torch\ndef embedding():\n    return torch.nn.Sequential(Float(), torch.nn.Flatten())\n"
+    "class Float(torch.nn.Module):\n    def forward(self, x):\n        return x.float()\n",
+    "nan": "import torch\nclass Bad(torch.nn.Module):\n    def forward(self, x):\n"
+    "        return x.flatten(1) * float('nan')\ndef embedding():\n    return Bad()\n",
+    "none": "",
+    "other": "def embedding():\n    return 3\n",
+    "broken": "raise OSError('no weights')\n",
+    "syntax": "def\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("good", ""), ("nan", "extractor nan: its features of .* are NaN or infinite"),
+        ("none", r"none.py: has no function embedding\(\)"), ("other", "int is no torch.nn.Module"),
+        ("broken", "does not load: OSError: no weights"), ("syntax", "does not load: SyntaxError"),
+        ("absent", "no such file"),
+    ],
+)  # fmt: skip
+def test_an_embedding_of_ones_own(sets: Path, tmp_path: Path, name: str, message: str) -> None:
+    file = tmp_path / f"{name}.py"
+    if name in MADE:
+        file.write_text(MADE[name])
+    pool = [str(sets / "real.npz"), str(sets / "good.npz"), str(sets / "fair.npz"), "--images", "60"]
+    done = CliRunner().invoke(cli, ["ensemble", *pool, "--no-downstream", "--embedding", str(file)])
+    if not message:
+        assert done.exit_code == 0 and "FD[good]" in done.output
+        return
+    assert isinstance(done.exception, InputError) and re.search(message, str(done.exception))
 
 
 def test_models_together_give_as_many_each() -> None:
@@ -105,11 +166,18 @@ def test_an_ensemble_leaves_noise_out_and_its_images_teach_a_classifier(sets: Pa
     assert report.tested is not None
     mean = {arm: np.mean([each.summary()["accuracy"] for each in found]) for arm, found in report.tested.items()}
     assert mean["chosen ensemble"] > 0.9 and mean["real only"] > 0.9
+    assert any("Fewer than 10 repetitions" in line for line in said)
+    count = len(load(DataSpec(str(sets / "real.npz"))).train)
+    assert any(f"learn from 100 generated images, or from all {count} real ones, in 40" in line for line in said)
     numbers = json.loads((tmp_path / "ensemble.json").read_text())
+    assert len(numbers["alone"]) == 4 and set(numbers["alone"][0]) == {"density", "coverage", "intra_d"}
     assert numbers["pick"]["models"] == list(report.pick.models) and len(numbers["tested"]["real only"]) == 3
     page = (tmp_path / "ensemble.md").read_text()
     assert (
-        "## The front" in page and "![The front](front.png)" in page and (tmp_path / "front.png").stat().st_size > 1000
+        "## The front" in page
+        and "| model | density |" in page
+        and "![The front](front.png)" in page
+        and (tmp_path / "front.png").stat().st_size > 1000
     )
     assert any(line.startswith("Chosen: ") for line in said) and any("positive is one" in line for line in said)
     assert any("has seen what is tested on" in line for line in said)
