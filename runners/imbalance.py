@@ -26,7 +26,7 @@ from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.gan.benchmark import GANRunner, TrainingOptions
 from lossgen.gan.data import ImageSet
-from lossgen.gan.downstream.arms import SYNTHETIC, train_arm
+from lossgen.gan.downstream.arms import SYNTHETIC, minority, train_arm
 from lossgen.gan.downstream.classifiers import Kind, Recipe, log_probabilities
 from lossgen.gan.downstream.folds import Splits, check_classes, check_splits, cut, split_again
 from lossgen.gan.downstream.rates import rates
@@ -73,6 +73,7 @@ class Imbalance(GANRunner):
         """Load the images; GANs and classifiers learn from the training split."""
         self.load_cut(data, device)
         check_splits([self.data])
+        minority(self.data.train.known_labels, self.data.classes, self.chosen.ratio)
         self.prepare_data(device)
         synthesis = self.synthesis
         protocol = {
@@ -92,7 +93,7 @@ class Imbalance(GANRunner):
     def prepare_data(self, device: str) -> None:
         """Get ready for the data that are there."""
         self.synthesis = Synthesis(self.data, self.data_described(), self.chosen.ratio, device)
-        few = min(self.counts[label] for label in self.synthesis.lacking)
+        few = min((self.counts[label] for label in self.synthesis.lacking), default=min(self.counts))
         self.deciding = sum(self.counts) if self.chosen.conditional else few
         self.policy = self.policy_for(self.deciding)
 
@@ -110,6 +111,8 @@ class Imbalance(GANRunner):
             of_losses = [Member(loss.name, loss.source, of_run.seed) for loss in losses]
             found += [of_run, *(replace(of_run, member=each, setting=setting, steps=steps) for each in of_losses)]
         self.data = splits.runs[0]
+        if not any(job.synthesis.lacking for job in found):
+            minority(self.data.train.known_labels, self.data.classes, self.chosen.ratio)
         self.prepare_data(device)
         return found
 
@@ -124,7 +127,7 @@ class Imbalance(GANRunner):
         made = [f"{count} {self.data.classes[label]}" for label, count in self.synthesis.lacking.items()]
         trained = "one conditional GAN" if self.chosen.conditional else "a GAN each"
         return [
-            f"Training images: {', '.join(named)}. To be generated, by {trained}: {', '.join(made)}.",
+            f"Training images: {', '.join(named)}. To be generated, by {trained}: {', '.join(made) or 'none'}.",
             *self.augmentation_notes(self.deciding),
         ]
 

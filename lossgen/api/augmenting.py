@@ -180,7 +180,7 @@ def _warnings(runner: Any) -> list[str]:
     data: Dataset = runner.data
     lacking: dict[int, int] = runner.synthesis.lacking
     said = []
-    if max(lacking.values()) < LITTLE * max(runner.counts):
+    if max(lacking.values(), default=0) < LITTLE * max(runner.counts):
         said.append("The classes are nearly of one size: what fills them up is little, and so is what it can change.")
     for label in lacking:
         held_out = sum(int(np.sum(part.labels == label)) for part in (data.validation, data.test))

@@ -54,10 +54,13 @@ class Splits:
 def check_classes(data: Dataset) -> None:
     """Raise InputError where there are no two classes, each with enough images to be split."""
     parts = (data.train, data.validation, data.test)
+    if len(data.classes) == 1 or (not data.classes and all(part.labels is None for part in parts)):
+        raise InputError(
+            f"data {data.name}: its images are of no classes, or all of one; a classifier needs at least two: give a "
+            "folder a class, or labels"
+        )
     if any(part.labels is None for part in parts):
         raise InputError(f"data {data.name}: has no labels for every split; there is nothing to classify")
-    if len(data.classes) < 2:
-        raise InputError(f"data {data.name}: is all of one class; a classifier needs at least two")
     pool, own_test = _pool(data)
     for name, count in zip(data.classes, _counts(data, pool)):
         if count < LEAST:
@@ -134,6 +137,8 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     rng = np.random.default_rng(seed)
     # Other splits are made here, and what was said of those that were is of no use.
     notes = [note for note in data.notes if MADE not in note and OPTIMISTIC not in note]
+    if own_test is not None and pool.groups is not None and own_test.groups is None:
+        notes.append(f"Whose the test images are is not said: a {data.group_name} may be in training and test.")
     if own_test is not None and protocol != "paper":
         tested_on = {fingerprint(image) for image in own_test.images}
         new = np.flatnonzero([fingerprint(image) not in tested_on for image in pool.images])
@@ -149,12 +154,12 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     if protocol == "paper":
         if own_test is not None:
             notes.append("The test split of the data's own is not used: --protocol paper splits all images 8:1:1.")
-            pool = _joined([pool, own_test])
+            pool = _joined(data, [pool, own_test])
         runs = [_tenths(data, pool, rng) for _ in range(repeats or PAPER_SPLITS)]
         check_splits(runs)
         said = f"split 8:1:1 by chance, {len(runs)} times"
         tested = np.minimum(_counts(data, *(run.test for run in runs)), _counts(data, pool))
-        return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes), _patients(data, pool))
+        return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes), patients_of(data, [pool]))
     times = repeats or (2 if len(pool) < FEW else 1)
     parts = [fold for _ in range(times) for fold in _folds(data, pool, groups, rng)]
     kept = f", no {data.group_name} in two splits" if pool.groups is not None else ""
@@ -165,7 +170,13 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
         said = f"stratified {FOLDS}-fold, {often}{kept}: each fold validates once; tested on the data's own test split"
         tested = _counts(data, own_test)
         return Splits(
-            tuple(runs), said, True, 1 / (FOLDS - 1), tuple(tested.tolist()), tuple(notes), _patients(data, own_test)
+            tuple(runs),
+            said,
+            True,
+            1 / (FOLDS - 1),
+            tuple(tested.tolist()),
+            tuple(notes),
+            patients_of(data, [own_test]),
         )
     runs = []
     for rest, fold in parts:
@@ -175,7 +186,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     trained = (1 - 1 / FOLDS) ** 2
     tested = _counts(data, pool)
     return Splits(
-        tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes), _patients(data, pool)
+        tuple(runs), said, False, (1 / FOLDS) / trained, tuple(tested.tolist()), tuple(notes), patients_of(data, [pool])
     )
 
 
@@ -183,10 +194,23 @@ def _pool(data: Dataset) -> tuple[ImageSet, ImageSet | None]:
     """What may be trained on, and the test split if it is the data's own."""
     own = "test" not in data.made
     parts = [data.train, data.validation, *([] if own else [data.test])]
-    return _joined(parts), data.test if own else None
+    return _joined(data, parts), data.test if own else None
 
 
-def _joined(parts: Sequence[ImageSet]) -> ImageSet:
+def _joined(data: Dataset, parts: Sequence[ImageSet]) -> ImageSet:
+    """All images together.
+
+    Raises:
+        InputError: of some of them it is known whose they are, and of others not.
+    """
+    known = [part.groups is not None for part in parts if len(part)]
+    if any(known) and not all(known):
+        whose = data.group_name
+        raise InputError(
+            f"data {data.name}: the {whose}s of some splits are known, and of others not; say whose all images are "
+            f"(val_{whose}, test_{whose}), or leave {whose}s out"
+        )
+    parts = [part for part in parts if len(part)] or parts
     groups = None if any(part.groups is None for part in parts) else np.concatenate([_groups(part) for part in parts])
     return ImageSet(
         np.concatenate([part.images for part in parts]), np.concatenate([part.known_labels for part in parts]), groups
@@ -242,12 +266,13 @@ def _counts(data: Dataset, *parts: ImageSet) -> Ints:
     return np.bincount(labels, minlength=len(data.classes)).astype(np.int64)
 
 
-def _patients(data: Dataset, part: ImageSet) -> tuple[int, ...] | None:
-    """(K,): how many patients the images of each class are of."""
-    if part.groups is None:
+def patients_of(data: Dataset, parts: Sequence[ImageSet]) -> tuple[int, ...] | None:
+    """(K,): how many patients the images of each class are of, in all parts together; None where they are not known."""
+    if any(part.groups is None for part in parts):
         return None
-    labels = part.known_labels
-    return tuple(len(np.unique(part.groups[labels == label])) for label in range(len(data.classes)))
+    labels = np.concatenate([part.known_labels for part in parts])
+    groups = np.concatenate([_groups(part) for part in parts])
+    return tuple(len(np.unique(groups[labels == label])) for label in range(len(data.classes)))
 
 
 def _with(data: Dataset, train: ImageSet, validation: ImageSet, test: ImageSet) -> Dataset:

@@ -24,7 +24,7 @@ from lossgen.gan.criteria import is_out_of_memory
 from lossgen.gan.downstream.answers import Answers
 from lossgen.gan.downstream.arms import PLAIN, SYNTHETIC, Arm, train_arm
 from lossgen.gan.downstream.classifiers import Recipe, log_probabilities
-from lossgen.gan.downstream.folds import Splits
+from lossgen.gan.downstream.folds import Splits, patients_of
 from lossgen.gan.downstream.synthesis import Made, Synthesis
 from lossgen.gan.files import replacing
 from lossgen.gan.setting import Setting
@@ -269,8 +269,9 @@ def _whole(splits: Splits, jobs: Sequence[Job], results: Mapping[str, Found]) ->
     runs = [splits.runs[number] for number in kept]
     tested = np.sum([np.bincount(run.test.known_labels, minlength=len(run.classes)) for run in runs], axis=0)
     counts = splits.test_counts if splits.fixed_test else np.minimum(tested, splits.test_counts).tolist()
+    patients = splits.test_patients if splits.fixed_test else patients_of(runs[0], [run.test for run in runs])
     return (
-        replace(splits, runs=tuple(runs), test_counts=tuple(counts)),
+        replace(splits, runs=tuple(runs), test_counts=tuple(counts), test_patients=patients),
         [replace(job, run=kept.index(job.run)) for job in jobs if job.run in kept],
     )
 

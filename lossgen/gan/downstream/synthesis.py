@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lossgen.errors import InputError
 from lossgen.gan.data import Dataset
-from lossgen.gan.downstream.arms import minority, missing
+from lossgen.gan.downstream.arms import missing
 from lossgen.gan.files import read_dict, replacing, save_dict
 from lossgen.gan.members import STATE, Task, file_name, train
 from lossgen.gan.sampling import fixed_noise, generate
@@ -52,10 +52,9 @@ class Synthesis:
 
     @property
     def lacking(self) -> dict[int, int]:
-        """How many images are to be made of which class."""
-        labels, names = self.data.train.known_labels, self.data.classes
-        counts = missing(labels, len(names), self.ratio)
-        return {label: int(counts[label]) for label in minority(labels, names, self.ratio)}
+        """How many images are to be made of which class; empty where none lacks any."""
+        counts = missing(self.data.train.known_labels, len(self.data.classes), self.ratio)
+        return {label: int(count) for label, count in enumerate(counts.tolist()) if count}
 
     def make(self, member: Member, setting: Setting, budget: Budget) -> tuple[Outcome, Made]:
         """Train a loss; what became of it, and the images.
@@ -63,6 +62,8 @@ class Synthesis:
         A conditional architecture has one GAN. Else there is one a class; the outcome is that of the first that has
         failed, or of all of them together, with one file for their states.
         """
+        if not self.lacking:
+            return Outcome("ok", step=budget.steps), {}
         if setting.architecture.classes:
             labels = torch.from_numpy(self.data.train.known_labels)
             one_hot = torch.nn.functional.one_hot(labels, len(self.data.classes)).float().to(self.device)

@@ -7,7 +7,7 @@ import pytest
 
 from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, ImageSet
-from lossgen.gan.downstream.folds import cut, split_again
+from lossgen.gan.downstream.folds import check_classes, cut, split_again
 
 
 def numbered(labels: list[int], first: int = 0, groups: list[int] | None = None) -> ImageSet:
@@ -130,12 +130,28 @@ def test_what_cannot_be_split_is_refused_in_a_line() -> None:
         split_again(tested, "folds", 0)
     with pytest.raises(InputError, match="class ill has 5 images to train on"):
         cut(data(own_test=True), {"ill": 5}, 0)
-    with pytest.raises(InputError, match="all of one class"):
+    with pytest.raises(InputError, match="of no classes, or all of one"):
         split_again(replace(data(), classes=("well",)), "folds", 0)
     with pytest.raises(InputError, match="has no labels"):
         split_again(replace(data(), test=ImageSet(data().test.images, None)), "folds", 0)
+    bare = replace(data(), train=ImageSet(data().train.images, None), classes=())
+    with pytest.raises(InputError, match=r"of no classes, or all of one; .* give a folder a class"):
+        check_classes(replace(bare, validation=bare.train, test=bare.train))
     of_few_patients = data(groups=True)
     for part in (of_few_patients.train, of_few_patients.validation, of_few_patients.test):
         part.groups[part.labels == 1] %= 3  # type: ignore[index]
     with pytest.raises(InputError, match="class ill is of 3 patients, too few for 5 folds"):
         split_again(of_few_patients, "folds", 0)
+
+
+def test_patients_that_are_known_of_some_splits_only_are_refused() -> None:
+    """Without them images of one patient would be in train and test, and nothing would say so."""
+    known = data(groups=True)
+    for part in ("validation", "test"):
+        unknown = replace(known, **{part: replace(getattr(known, part), groups=None)})
+        with pytest.raises(InputError, match=r"patients of some splits are known, and of others not.*val_patient"):
+            split_again(unknown, "folds", 0)
+    tested = replace(data(groups=True, own_test=True), test=replace(known.test, groups=None))
+    assert any("a patient may be in training and test" in note for note in split_again(tested, "folds", 0).notes)
+    with pytest.raises(InputError, match="patients of some splits"):
+        split_again(tested, "paper", 0)

@@ -81,6 +81,19 @@ def test_one_conditional_gan_draws_the_classes_that_lack_images(
     assert set(outcome.files) == {"state", "model", "samples"} and not torch.equal(made[1], made[2])
 
 
+def test_a_run_whose_classes_are_of_one_size_generates_nothing(
+    splits: Splits, setting: Setting, written: Callable[..., str], tmp_path: Path
+) -> None:
+    even = [synthesis(run, 0.01) for run in splits.runs]
+    assert not any(each.lacking for each in even)
+    wanted = jobs(splits, setting, {"Good": written()})
+    wanted = [replace(job, synthesis=even[job.run] if job.run == 1 else job.synthesis) for job in wanted]
+    found = carry_out(splits, wanted, tmp_path)
+    same, other = found.runs[1], found.runs[0]
+    assert (same["synthetic by Good"].test == same["real only"].test).all() and not found.failures
+    assert not (other["synthetic by Good"].test == other["real only"].test).all()
+
+
 def test_a_gan_that_fails_says_of_which_class(three: Dataset, setting: Setting, written: Callable[..., str]) -> None:
     broken = Member("Bad", written(generator="fake_score * float('nan')"), SEED)
     outcome, made = synthesis(three).make(broken, setting, Budget(60))
@@ -155,6 +168,24 @@ def test_time_is_up(splits: Splits, setting: Setting, written: Callable[..., str
     assert len(whole.runs) == 5 and (whole.runs[1]["real only"].test == study_of_two.runs[1]["real only"].test).all()
     with pytest.raises(InputError, match="0 of 10 trainings were done in the time, and 0 of 5 runs"):
         carry_out(splits, wanted, tmp_path / "none", go_on=lambda: False)
+
+
+def test_what_few_runs_were_tested_on_is_counted_anew(splits: Splits, setting: Setting) -> None:
+    data = splits.runs[0]
+    joined = replace(data.train, groups=np.arange(len(data.train)) // 3)
+    parts = {
+        name: replace(getattr(data, name), groups=-np.arange(len(getattr(data, name))))
+        for name in ("validation", "test")
+    }
+    of_patients = split_again(replace(data, train=joined, **parts, made=("validation", "test")), "folds", 0, repeats=1)
+    wanted = jobs(of_patients, setting, {})
+    few, kept = study._whole(of_patients, wanted, {job.key: Found({}) for job in wanted[:2]})
+    assert len(few.runs) == len(kept) == 2
+    for label in (0, 1):
+        groups = [set(run.test.groups[run.test.labels == label].tolist()) for run in few.runs]  # type: ignore[index]
+        images = sum(int((run.test.labels == label).sum()) for run in few.runs)
+        assert few.test_counts[label] == images and few.test_patients is not None
+        assert few.test_patients[label] == len(groups[0] | groups[1]) < of_patients.test_patients[label]  # type: ignore[index]
 
 
 def test_a_classifier_that_diverges_counts_as_one_that_knows_nothing(splits: Splits, setting: Setting) -> None:
