@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lossgen.api import augmenting
 from lossgen.api.augmenting import Augmented, augment
 from lossgen.cli import cli
 from lossgen.errors import InputError
+from lossgen.gan.auditing import audit
 from lossgen.gan.downstream import plan as planning
 from lossgen.gan.downstream.plan import PLANS, Plan, Price, fitted
 from lossgen.gan.downstream.verdict import Contrast
@@ -67,8 +69,104 @@ def test_it_asks_for_nothing_and_ends_with_a_verdict(folder: Path, tmp_path: Pat
     text = (tmp_path / "out" / "methods.md").read_text()
     assert "12 generator updates" in text and "- [DiffAugment] Zhao" in text and "8 gradient steps" in text
     again, more = run(folder, tmp_path / "out")
-    assert "Going on with the plan of the earlier call." in more and " of 10 after" not in more
+    assert "Going on with the plan of the earlier call, of which all is done." in more and " of 10 after" not in more
     assert again.words == found.words
+
+
+def test_more_time_is_made_use_of_once_the_earlier_plan_is_done(
+    folder: Path, tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(folder, tmp_path / "out")
+    richer = Plan(1, 2, 12, 8)
+    monkeypatch.setattr(augmenting, "fitted", lambda price, workers, limit: richer)
+    kept = sorted((tmp_path / "out" / "jobs").glob("*.npz"))
+    kept[0].unlink()  # not all is done: it goes on as planned
+    _, said = run(folder, tmp_path / "out")
+    assert "Going on with the plan of the earlier call." in said and "10 of 10 after" in said
+    _, said = run(folder, tmp_path / "out")
+    assert "The plan of the earlier call is done, and there is time for a richer one." in said
+    assert "twice" in said and "20 of 20 after" in said and "10 of 20 after" not in said
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["plan"]["repeats"] == 2
+
+
+def test_the_size_of_the_images_is_planned_into_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 8 pixels the little digits are small enough; from larger ones the plan chooses among three sizes."""
+    rng = np.random.default_rng(0)
+    for name, count in (("a", 60), ("b", 25)):
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.integers(0, 255, (70, 66), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "scans" / name / f"{i}.png")
+    data = str(tmp_path / "scans")
+    measured: list[int] = []
+
+    def price(runner: Any, seed: int, device: str) -> Price:
+        measured.append(runner.data.size)
+        return Price(*(1e-6 * runner.data.size**2 * share for share in (1.0, 1.0, 1.0)))
+
+    monkeypatch.setattr(augmenting, "_price", price)
+    usual = augmenting._loaded(data, "cpu")
+    costs = {size: PLANS[0].seconds(Price(*(1e-6 * size**2,) * 3), 1) for size in (16, 32, 64)}
+    least = {size: PLANS[-1].seconds(Price(*(1e-6 * size**2,) * 3), 1) for size in (16, 32)}
+    for limit, expected, looked in (
+        (costs[32] * 1.3, None, [32]),
+        (costs[64] * 3, 64, [32, 64]),
+        (least[32] * 1.01, 16, [32, 16]),
+    ):
+        runner, _, plan = augmenting._sized(data, usual, "cpu", 0, 1, limit)
+        assert plan.size == expected and measured == looked and runner.data.size == (expected or 32)
+        measured.clear()
+    with pytest.raises(InputError, match="least that says something"):
+        augmenting._sized(data, usual, "cpu", 0, 1, least[16] * 0.9)
+
+
+def test_a_class_that_is_too_small_for_an_audit_keeps_back_no_other(
+    folder: Path, tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helped(monkeypatch)
+    seen: list[list[int]] = []
+
+    def passed(data: Any, made: Any) -> Any:
+        seen.append(sorted(made))
+        raise InputError("far enough")
+
+    monkeypatch.setattr(augmenting, "_audited", passed)
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    counts = {3: 140, 8: 70, 5: 135}
+    rows = np.concatenate([np.flatnonzero(digits.target == number)[:count] for number, count in counts.items()])
+    np.savez(tmp_path / "three.npz", images=(digits.images[rows] * 15).astype(np.uint8), labels=digits.target[rows])
+    said: list[str] = []
+    with pytest.raises(InputError, match="far enough"):
+        augment(str(tmp_path / "three.npz"), 900.0, tmp_path / "out", workers=1, say=said.append)
+    assert seen == [[2]] and any("Not exported, since there are too few images for an audit: 5." in s for s in said)
+
+
+def test_what_is_exported_is_audited_by_its_card(
+    folder: Path, tmp_path: Path, tiny: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training images that are handed on as generated ones are found, although `audit` would split otherwise."""
+    helped(monkeypatch)
+    kept = augmenting.held_against
+    passing = lambda *args: replace(kept(*args), checks=[replace(c, low=0.0) for c in kept(*args).checks])  # noqa: E731
+    monkeypatch.setattr(augmenting, "held_against", passing)
+    found, _ = run(folder, tmp_path / "out")
+    assert found.exported is not None
+    card = json.loads((found.exported / "datacard.json").read_text())
+    trained = set(card["source"]["training"])
+    assert len(trained) == len(found.study.splits.runs[0].train)
+    first = audit(str(folder), str(found.exported))
+    assert first.counts["training"] == len(trained)
+    assert any("names the" in note for note in first.notes)
+    images = found.study.splits.runs[0].train
+    for path, image in zip(sorted((found.exported / "eight").glob("*.png")), images.images[images.labels == 0]):
+        Image.fromarray(image[0]).save(path)
+    again = audit(str(folder), str(found.exported))
+    copies = next(check for check in again.checks if check.name == "copies")
+    assert copies.value > 0.5 and not copies.passed
+    with pytest.raises(InputError, match=r"lacks \d+ of the \d+ images that FAKE's generator was trained on"):
+        audit("digits", str(found.exported))
 
 
 def test_what_can_be_foretold_is_said_before_the_training(tmp_path: Path, tiny: None) -> None:
@@ -143,4 +241,4 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path, tin
     with pytest.raises(InputError, match="is damaged"):
         run(folder, out)
     done = CliRunner().invoke(cli, ["augment", str(folder / "three"), "--out", str(out)])
-    assert isinstance(done.exception, InputError) and "has no labels" in str(done.exception)
+    assert isinstance(done.exception, InputError) and "of no classes, or all of one" in str(done.exception)

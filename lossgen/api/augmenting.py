@@ -8,8 +8,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.files import write_text
 from lossgen.gan.auditing import FEWEST, Audit, held_against
+from lossgen.gan.cards import prints
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.folds import Splits, split_again
-from lossgen.gan.downstream.plan import Plan, Price, fitted, measured
+from lossgen.gan.downstream.plan import PLANS, Plan, Price, fitted, measured
 from lossgen.gan.downstream.study import Found, Job, Study, carry_out, made_by
 from lossgen.gan.downstream.synthesis import Made
+from lossgen.gan.sources import read
 from lossgen.language.printer import formula
 from lossgen.report.auditing import headline, write_audit
 from lossgen.report.datacard import audited, card, write_card
@@ -42,6 +44,10 @@ LITTLE = 0.1
 EFFECT = 0.05
 """Gain in balanced accuracy that is worth having."""
 PLAN, EXPORTED = "plan.json", "synthetic"
+SMALL, LARGE = 16, 64
+"""Sides in pixels, where there is too little time for the usual size, and where there is much."""
+MUCH = 5
+"""How often the richest plan must fit at the usual size before a larger one is looked at."""
 
 Say = Callable[[str], None]
 
@@ -85,25 +91,35 @@ def augment(
     folder = Path(data).expanduser()
     if folder.is_dir() and out.expanduser().resolve().is_relative_to(folder.resolve()):
         raise InputError(f"--out {out}: lies in {data}, and would be read as images of it; give a folder elsewhere")
-    runner: Any = find_runner("imbalance").cls
-    runner = runner(runner.options())
-    runner.load_cut(DataSpec(data), device)
+    runner = _loaded(data, device)
     count = sum(map(len, (runner.data.train, runner.data.validation, runner.data.test)))
     say(f"{data}: {count} images of {len(runner.data.classes)} classes: {', '.join(runner.data.classes)}.")
     workers = workers or max(1, default_workers(device))
-    all_losses = [load_argument(name) for name in LOSSES]
-    all_images: Dataset = runner.data
-    first = split_again(runner.data, "folds", seed)
-    for note in first.notes:
+    for note in split_again(runner.data, "folds", seed).notes:
         say(note)
     say("… measuring what a step costs here")
-    price = measured(*runner.jobs(first, all_losses[:1], seed, 1, device)[:2])
-    left = time_limit - (time.monotonic() - started)
-    plan = _plan(out, all_images.digest, price, workers, left, say)
-    splits = split_again(all_images, "folds", seed, plan.repeats)
-    runner = type(runner)(runner.options(classifier_steps=plan.classifier_steps))
-    losses = all_losses[: plan.losses]
-    jobs = runner.jobs(splits, losses, seed, plan.steps, device)
+    kept = _kept(out, runner.data.digest)
+    digest, asked = runner.data.digest, (workers, time_limit - (time.monotonic() - started))
+    if kept is None:
+        runner, price, plan = _sized(data, runner, device, seed, *asked)
+        _keep(out, digest, plan)
+    else:
+        plan = kept
+        if plan.size is not None:
+            runner = _loaded(data, device, plan.size)
+        price = _price(runner, seed, device)
+    prepared = _prepared(runner, plan, seed, device)
+    if kept is not None and not prepared.undone(out):
+        more = _richer(plan, price, *asked)
+        if more is not None:
+            say("The plan of the earlier call is done, and there is time for a richer one.")
+            plan, prepared = more, _prepared(runner, more, seed, device)
+            _keep(out, digest, plan)
+        else:
+            say("Going on with the plan of the earlier call, of which all is done.")
+    elif kept is not None:
+        say("Going on with the plan of the earlier call.")
+    runner, splits, losses, jobs = prepared.runner, prepared.splits, prepared.losses, prepared.jobs
     for line in _plan_lines(plan, price, workers, splits, losses):
         say(line)
     report = Report(EFFECT, runner.setting_described())
@@ -115,8 +131,7 @@ def augment(
         say(f"{done} of {len(jobs)} after {passed}: {job.title}: {found.failure or 'done'}")
 
     last = plan.job(price) + plan.closing(price)
-    undone = [job for job in jobs if not (out / "jobs" / f"{job.key}.npz").exists()]
-    if undone and last + time.monotonic() - started > time_limit:
+    if prepared.undone(out) and last + time.monotonic() - started > time_limit:
         raise InputError(
             f"--time-limit: the plan's next training takes {duration(last)}; give more than {duration(2 * last)}"
         )
@@ -134,8 +149,8 @@ def augment(
     if words == "helps":
         used = Counter(each.name for variant in judged.ours for each in losses if made_by(variant.arm, each.name))
         loss = next(each for each in losses if each.name == used.most_common(1)[0][0])
-        exported, audit, more = _export(runner, loss, plan, (seed, 0), out, say)
-        files += more
+        exported, audit, written = _export(runner, loss, plan, (seed, 0), out, say)
+        files += written
     else:
         say("No synthetic images are exported: only such that helped are.")
     if exported is None and (out / EXPORTED).exists():
@@ -147,32 +162,109 @@ def augment(
     return Augmented(words, study, exported, audit, tuple(files))
 
 
-def _plan(out: Path, digest: str, price: Price, workers: int, limit: float, say: Say) -> Plan:
-    """What fits; in a folder of an earlier call what that has planned, so that it goes on.
+@dataclass(frozen=True)
+class _Prepared:
+    """All that is to be done under a plan."""
+
+    runner: Any
+    splits: Splits
+    losses: Sequence[NamedSource]
+    jobs: Sequence[Job]
+
+    def undone(self, out: Path) -> bool:
+        """Whether any of it is not done yet."""
+        return not all((out / "jobs" / f"{job.key}.npz").exists() for job in self.jobs)
+
+
+def _loaded(data: str, device: str, size: int | None = None) -> Any:
+    """A runner with the images, at the usual size or at another."""
+    found: Any = find_runner("imbalance").cls
+    runner = found(found.options())
+    runner.load_cut(DataSpec(data, image_size=size), device)
+    return runner
+
+
+def _prepared(runner: Any, plan: Plan, seed: int, device: str) -> _Prepared:
+    images: Dataset = runner.data
+    splits = split_again(images, "folds", seed, plan.repeats)
+    planned = type(runner)(runner.options(classifier_steps=plan.classifier_steps))
+    planned.data = images
+    losses = [load_argument(name) for name in LOSSES[: plan.losses]]
+    jobs = planned.jobs(splits, losses, seed, plan.steps, device)
+    return _Prepared(planned, splits, losses, jobs)
+
+
+def _price(runner: Any, seed: int, device: str) -> Price:
+    """What a step costs here."""
+    images = runner.data
+    first = split_again(images, "folds", seed)
+    price = measured(*runner.jobs(first, [load_argument(LOSSES[0])], seed, 1, device)[:2])
+    runner.data = images
+    return price
+
+
+def _sized(data: str, runner: Any, device: str, seed: int, workers: int, limit: float) -> tuple[Any, Price, Plan]:
+    """The richest plan that fits at the usual size; at a larger one where there is much time, else at a smaller one.
 
     Raises:
-        InputError: the folder is of other data, or holds what would be overwritten, or nothing fits.
+        InputError: nothing fits.
+    """
+    price, usual = _price(runner, seed, device), runner.data.size
+    try:
+        plan = fitted(price, workers, limit)
+    except InputError:
+        if usual <= SMALL:
+            raise
+        smaller = _loaded(data, device, SMALL)
+        price = _price(smaller, seed, device)
+        return smaller, price, replace(fitted(price, workers, limit), size=SMALL)
+    shapes = np.concatenate([split.images.shapes for split in read(DataSpec(data)).splits.values()])
+    ample = plan == PLANS[0] and MUCH * plan.seconds(price, workers) <= limit
+    if ample and usual < LARGE <= shapes.min():
+        larger = _loaded(data, device, LARGE)
+        dearer = _price(larger, seed, device)
+        if fitted(dearer, workers, limit) == plan:
+            return larger, dearer, replace(plan, size=LARGE)
+    return runner, price, plan
+
+
+def _richer(plan: Plan, price: Price, workers: int, limit: float) -> Plan | None:
+    """A plan of this size for which there is more than there was time for."""
+    try:
+        found = replace(fitted(price, workers, limit), size=plan.size)
+    except InputError:
+        return None
+    return found if found.seconds(price, workers) > plan.seconds(price, workers) else None
+
+
+def _kept(out: Path, digest: str) -> Plan | None:
+    """The plan of an earlier call in this folder, which goes on.
+
+    Raises:
+        InputError: the folder is of other data, or holds what would be overwritten.
     """
     file = out / PLAN
-    if file.exists():
-        try:
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            known, plan = kept["data"], Plan(**kept["plan"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(f"--out {out}: its {PLAN} is damaged; give another folder") from None
-        if known != digest:
-            raise InputError(f"--out {out}: holds a study of other images; give another folder")
-        say("Going on with the plan of the earlier call.")
-        return plan
-    if (out / EXPORTED).exists():
-        raise InputError(f"--out {out}: holds a folder {EXPORTED} that is of no study; give another folder")
-    plan = fitted(price, workers, limit)
+    if not file.exists():
+        if (out / EXPORTED).exists():
+            raise InputError(f"--out {out}: holds a folder {EXPORTED} that is of no study; give another folder")
+        return None
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        known, plan = kept["data"], Plan(**kept["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"--out {out}: its {PLAN} is damaged; give another folder") from None
+    if known != digest:
+        raise InputError(f"--out {out}: holds a study of other images; give another folder")
+    return plan
+
+
+def _keep(out: Path, digest: str, plan: Plan) -> None:
+    """Write the plan to where a later call looks for it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
-    write_text(file, json.dumps({"schema": 1, "data": digest, "plan": asdict(plan)}, indent=2) + "\n")
-    return plan
+    write_text(out / PLAN, json.dumps({"schema": 1, "data": digest, "plan": asdict(plan)}, indent=2) + "\n")
 
 
 def _warnings(runner: Any) -> list[str]:
@@ -182,22 +274,29 @@ def _warnings(runner: Any) -> list[str]:
     said = []
     if max(lacking.values(), default=0) < LITTLE * max(runner.counts):
         said.append("The classes are nearly of one size: what fills them up is little, and so is what it can change.")
-    for label in lacking:
-        held_out = sum(int(np.sum(part.labels == label)) for part in (data.validation, data.test))
-        if min(runner.counts[label], held_out, lacking[label]) < FEWEST:
-            name = data.classes[label]
-            said.append(
-                f"Images of {name} will not be exported, whatever comes out: an audit takes {FEWEST} images of it to "
-                f"train on, {FEWEST} held out and {FEWEST} generated; there are {runner.counts[label]}, {held_out} and "
-                f"{lacking[label]}."
-            )
+    for label, counts in _unauditable(data, lacking).items():
+        said.append(
+            f"Images of {data.classes[label]} will not be exported, whatever comes out: an audit takes {FEWEST} images "
+            f"of it to train on, {FEWEST} held out and {FEWEST} generated; there are "
+            f"{', '.join(map(str, counts[:2]))} and {counts[2]}."
+        )
     return said
+
+
+def _unauditable(data: Dataset, generated: Mapping[int, int]) -> dict[int, tuple[int, int, int]]:
+    """Classes with too few images for an audit: how many there are to train on, held out, and generated."""
+    found = {}
+    for label, count in generated.items():
+        train, *held_out = (int(np.sum(part.labels == label)) for part in (data.train, data.validation, data.test))
+        if min(train, sum(held_out), count) < FEWEST:
+            found[label] = train, sum(held_out), count
+    return found
 
 
 def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: Sequence[NamedSource]) -> list[str]:
     named = " and ".join(loss.name for loss in losses)
     return [
-        f"Plan: {splits.description}.",
+        f"Plan: {splits.description}; images at {splits.runs[0].size} × {splits.runs[0].size} pixels.",
         f"In each of the {len(splits.runs)} runs five classifiers without a GAN, then GANs of {plan.steps} steps by "
         f"{named}, and two classifiers on the images of each; all classifiers take {plan.classifier_steps} steps.",
         f"Price: about {duration(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
@@ -216,11 +315,15 @@ def _export(
         say(f"No synthetic images are exported: the last training {outcome.status}: {outcome.reason}.")
         return None, None, []
     files = [path for kind, path in outcome.files.items() if kind.startswith("model")]
-    try:
-        audit = _audited(data, made)
-    except InputError as error:
-        say(f"No synthetic images are exported: they cannot be audited: {error}.")
+    few = _unauditable(data, {label: len(images) for label, images in made.items()})
+    made = {label: images for label, images in made.items() if label not in few}
+    if few:
+        left_out = ", ".join(data.classes[label] for label in few)
+        say(f"Not exported, since there are too few images for an audit: {left_out}.")
+    if not made:
+        say("No synthetic images are exported.")
         return None, None, files
+    audit = _audited(data, made)
     files += write_audit(audit, out)
     say(f"Audit: {headline(audit)}")
     if not audit.passed:
@@ -233,6 +336,7 @@ def _export(
     write_images(np.concatenate([images.cpu().numpy() for images in made.values()]), folder, labels, data.classes)
     counts = {data.classes[label]: len(images) for label, images in made.items()}
     source = {"name": data.name, "digest": data.digest, "classes": list(data.classes)}
+    source["training"] = prints(data.train.images)
     content = card(
         source=source, loss=(loss.name, formula(loss.loss)), model="DCGAN, one a class", seed=seed, steps=plan.steps,
         size=data.size, counts=counts, version=__version__,

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossgen.errors import InputError
+from lossgen.gan.cards import prints, read_card
 from lossgen.gan.data import Dataset, ImageSet, digest_of
 from lossgen.gan.features import load_extractor
 from lossgen.gan.images import Fit
@@ -94,7 +95,8 @@ def audit(
     Args:
         real: what it was trained on: the split train, made as lossgen's runners make it where there is none.
         fake: generated images.
-        held_out: real images that it was not trained on; None takes validation and test of `real`.
+        held_out: real images that it was not trained on; None takes validation and test of `real`, or, where the data
+            card of `fake` names its training images, all others.
         of_class: the one class that `fake` is of, where its files do not say.
         groups: of the images that it was not trained on: a CSV file with the columns image (path in the folder; of an
             .npz file the number, behind test/ or validation/ where it has splits) and group.
@@ -106,8 +108,13 @@ def audit(
     """
     of_real, of_fake = read(DataSpec(real)), read(DataSpec(fake))
     notes = [f"{role}: {note}" for role, data in (("REAL", of_real), ("FAKE", of_fake)) for note in data.notes]
+    card = read_card(Path(fake).expanduser())
+    known = set() if card is None else set(card["source"].get("training", ()))
     training = [of_real.splits["train"]]
-    if held_out is None:
+    if held_out is None and known:
+        found, held = tuple(of_real.splits), dict(of_real.splits)
+        of_others, training, held = of_real, *_apart(of_real, known, int(card["image_size"]), notes)  # type: ignore[index]
+    elif held_out is None:
         found = tuple(of_real.splits)
         of_real = complete(of_real, seed)
         if made := [name for name in SPLITS if name not in found]:
@@ -140,6 +147,32 @@ def audit(
     grouped = None if groups is None else _groups(groups, held, found)
     titles = real, fake, held_out or f"{real}, held out"
     return held_against(pixels, names, of_real.classes, titles, grouped, seed, notes)
+
+
+def _apart(
+    data: RawData, known: set[str], size: int, notes: list[str]
+) -> tuple[list[RawSplit], dict[str, RawSplit]]:  # fmt: skip
+    """The images that a data card names, and the others, split by split.
+
+    Raises:
+        InputError: the data lack some that it names.
+    """
+    splits = data.splits
+    whole = _fitted(list(splits.values()), size, "pad")
+    ends = np.cumsum([len(split.images) for split in splits.values()])
+    named = np.array([each in known for each in prints(whole)])
+    absent = known - set(prints(whole))
+    if absent:
+        raise InputError(
+            f"audit: REAL {data.name} lacks {len(absent)} of the {len(known)} images that FAKE's generator was trained "
+            "on, as its data card has it; give the data that it was trained on"
+        )
+    rows = dict(zip(splits, np.split(named, ends[:-1])))
+    notes.append(f"FAKE's data card names the {int(named.sum())} of {len(named)} images that it was trained on.")
+    return (
+        [split.take(np.flatnonzero(rows[name])) for name, split in splits.items()],
+        {name: split.take(np.flatnonzero(~rows[name])) for name, split in splits.items()},
+    )
 
 
 def held_against(

@@ -1,7 +1,4 @@
-"""What travels with generated images: what made them, of what, and whether they passed an audit.
-
-Beside an .npz file lie `NAME.datacard.json` and `NAME.datacard.md`, in a folder `datacard.json` and `datacard.md`.
-"""
+"""What travels with generated images: what made them, of what, and whether they passed an audit."""
 
 import hashlib
 import json
@@ -15,12 +12,12 @@ from lossgen.codegen.load import read_emitted
 from lossgen.errors import InputError
 from lossgen.files import without_nan, write_text
 from lossgen.gan.auditing import Audit
+from lossgen.gan.cards import card_path, read_card
 from lossgen.gan.sampling import Drawn
 from lossgen.language.printer import formula
 from lossgen.report.auditing import NOT_SAID, audit_json, headline
 from lossgen.report.documents import plain
 
-CARD = "datacard"
 NETWORKS = {"dcgan": "DCGAN", "progressive": "progressive GAN", "style": "style-based GAN"}
 UNKNOWN = "not recorded"
 
@@ -32,7 +29,8 @@ def card(
     """What is to be known of images, as JSON values.
 
     Args:
-        source: the training data: "name", "digest" and "classes".
+        source: the training data: "name", "digest" of the splits as they were used, "classes", and "training", what
+            images were trained on, where these are not lossgen's own training split.
         loss: its name and its formula.
         model: what generated them, in words.
         seed: of the training.
@@ -58,7 +56,8 @@ def card_of(drawn: Drawn, model: Path, version: str) -> dict[str, Any]:
         counts = {drawn.classes[label]: int(np.sum(labels == label)) for label in np.unique(labels)}
     elif "class" in data:
         counts = {data["class"]: len(drawn.images)}
-    source = {key: data.get(key, UNKNOWN) for key in ("name", "digest")} | {"classes": list(data.get("classes", []))}
+    source = {"name": data.get("name", UNKNOWN), "digest": data.get("splits", data.get("digest", UNKNOWN))}
+    source |= {"classes": list(data.get("classes", []))} | {k: list(data[k]) for k in ("training",) if k in data}
     loss = (made["loss"], formula(read_emitted(made["source"], str(model)))) if made else (UNKNOWN, "")
     return card(
         source=source, loss=loss, model=kind, seed=content["seed"], steps=made.get("steps", UNKNOWN),
@@ -75,13 +74,14 @@ def card_markdown(content: Mapping[str, Any]) -> str:
         counts = str(content["counts"]["images"])
     file = f" (file of SHA-256 {content['model_digest']})" if content["model_digest"] else ""
     formula = f": `{loss['formula']}`" if loss["formula"] else ""
+    trained = f", {len(source['training'])} images" if "training" in source else ""
     noise = f", noise {content['noise_seed']}" * (content["noise_seed"] != content["seed"])
     found = audit["finding"] if audit else "not made yet: `lossgen audit REAL FAKE` makes it, and writes it here."
     lines = [
         "# Synthetic images: data card", "",
         "**These images are generated. They show no patient, and no finding in them is real: not for diagnosis.**", "",
         f"- Images: {plain(counts)}; {content['image_size']} × {content['image_size']} pixels.",
-        f"- Trained on: {plain(source['name'])}, SHA-256 {source['digest']}.",
+        f"- Trained on: {plain(source['name'])}{trained}; SHA-256 of its splits as they were used: {source['digest']}.",
         f"- Model: {plain(content['model'])}{file}; steps: {content['steps']}; seed {content['seed']}{noise}; "
         f"{content['made_by']}.",
         f"- Loss: {plain(loss['name'])}{formula}",
@@ -98,7 +98,7 @@ def audited(content: Mapping[str, Any], audit: Audit) -> dict[str, Any]:
 
 def write_card(content: Mapping[str, Any], images: Path) -> list[Path]:
     """Write a card to where its images, a folder or an .npz file, look for it; its files."""
-    page, numbers = (_beside(images, ending) for ending in (".md", ".json"))
+    page, numbers = (card_path(images, ending) for ending in (".md", ".json"))
     text = card_markdown(content)
     write_text(numbers, json.dumps(without_nan(dict(content)), indent=2, ensure_ascii=False) + "\n")
     write_text(page, text)
@@ -111,17 +111,12 @@ def note_audit(audit: Audit, images: Path) -> list[Path]:
     Raises:
         InputError: there is a card, and it is none of lossgen's.
     """
-    file = _beside(images, ".json")
-    if not file.is_file():
+    content = read_card(images)
+    if content is None:
         return []
     try:
-        content = audited(json.loads(file.read_text(encoding="utf-8")), audit)
-        return write_card(content, images)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{file}: not a data card of lossgen, or damaged; nothing was written to it") from None
-
-
-def _beside(images: Path, ending: str) -> Path:
-    if images.suffix == ".npz":
-        return images.with_name(f"{images.stem}.{CARD}{ending}")
-    return images / f"{CARD}{ending}"
+        return write_card(audited(content, audit), images)
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{card_path(images, '.json')}: a data card that lacks something; mend it, or take it away"
+        ) from None

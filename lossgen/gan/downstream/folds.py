@@ -161,7 +161,8 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
         tested = np.minimum(_counts(data, *(run.test for run in runs)), _counts(data, pool))
         return Splits(tuple(runs), said, False, 1 / 8, tuple(tested.tolist()), tuple(notes), patients_of(data, [pool]))
     times = repeats or (2 if len(pool) < FEW else 1)
-    parts = [fold for _ in range(times) for fold in _folds(data, pool, groups, rng)]
+    # One repetition after the other, so that the first of two is the only one of one.
+    parts = (fold for _ in range(times) for fold in _folds(data, pool, groups, rng))
     kept = f", no {data.group_name} in two splits" if pool.groups is not None else ""
     often = {1: "once", 2: "twice"}.get(times, f"{times} times")
     if own_test is not None:

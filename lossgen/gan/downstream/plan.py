@@ -43,12 +43,14 @@ class Plan:
         repeats: of the five folds.
         steps: of each GAN.
         classifier_steps: of each classifier.
+        size: side of the images in pixels; None for the usual one.
     """
 
     losses: int
     repeats: int
     steps: int
     classifier_steps: int = 400
+    size: int | None = None
 
     @property
     def jobs(self) -> int:

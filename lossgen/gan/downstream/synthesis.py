@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossgen.errors import InputError
+from lossgen.gan.cards import prints
 from lossgen.gan.data import Dataset
 from lossgen.gan.downstream.arms import missing
 from lossgen.gan.files import read_dict, replacing, save_dict
@@ -68,6 +69,7 @@ class Synthesis:
             labels = torch.from_numpy(self.data.train.known_labels)
             one_hot = torch.nn.functional.one_hot(labels, len(self.data.classes)).float().to(self.device)
             described = {**self.described, "class_counts": [int(rows) for rows in one_hot.sum(0)]}
+            described["training"] = prints(self.data.train.images)
             return self._train(member, setting, budget, self.data.train.images, described, self.lacking, one_hot)
         if len(self.lacking) == 1:
             return self._of_class(member, setting, budget, next(iter(self.lacking)))
@@ -88,9 +90,10 @@ class Synthesis:
     def _of_class(self, member: Member, setting: Setting, budget: Budget, label: int) -> tuple[Outcome, Made]:
         name = self.data.classes[label]
         digest = hashlib.sha256(f"{self.data.digest} {name}".encode()).hexdigest()
-        described = {**self.described, "digest": digest, "class": name}
         own = replace(member, seed=(*member.seed, label))
         images = self.data.train.images[self.data.train.known_labels == label]
+        described = {**self.described, "digest": digest, "splits": self.data.digest, "class": name}
+        described["training"] = prints(images)
         return self._train(own, setting, budget, images, described, {label: self.lacking[label]})
 
     def _train(

@@ -48,7 +48,8 @@ def test_cross_validation_tests_every_image_once_a_repetition() -> None:
 
 def test_it_is_made_once_where_there_are_many_images() -> None:
     assert len(split_again(data(common=600, rare=200), "folds", 0).runs) == 5
-    assert len(split_again(data(), "folds", 0, repeats=1).runs) == 5
+    once, twice = (split_again(data(), "folds", 0, repeats).runs for repeats in (1, 2))
+    assert len(once) == 5 and [run.digest for run in twice[:5]] == [run.digest for run in once]
 
 
 def test_a_test_split_of_the_datas_own_is_kept() -> None:
