@@ -70,7 +70,8 @@ def audit(
 
     REAL is what the generator was trained on, with the images that it was not trained on as its splits validation and
     test; FAKE is what it has generated. Each is a folder of images, an .npz file, or the name of a data set. Where FAKE
-    has a data card, the finding is written into it. Ends with exit code 1 where a check fails.
+    has a data card, the finding is written into it. Ends with
+    exit code 1 where a check fails or cannot be judged.
     """
     from lossgen.files import without_nan
     from lossgen.gan.auditing import audit as check
@@ -80,16 +81,14 @@ def audit(
     found = check(
         real, fake, held_out=held_out, of_class=of_class, groups=groups, image_size=image_size, fit=fit, seed=seed
     )
-    lines, written = audit_lines(found), note_audit(found, Path(fake))
+    content = json.dumps(without_nan(audit_json(found)), indent=2, ensure_ascii=False)
+    click.echo(content if as_json else "\n".join(audit_lines(found)))
+    written = note_audit(found, Path(fake))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         written += write_audit(found, out)
     if written:
-        lines += ["", "wrote " + "\n      ".join(map(str, written))]
-    if as_json:
-        lines = [json.dumps(without_nan(audit_json(found)), indent=2, ensure_ascii=False)]
-    for line in lines:
-        click.echo(line)
+        click.echo("\nwrote " + "\n      ".join(map(str, written)), err=as_json)
     if not found.passed:
         ctx.exit(1)
 

@@ -1,4 +1,4 @@
-"""Copies, memorisation, duplicates and membership: what is checked of generated images, pixel by pixel.
+"""Copies, memorisation, repeats, duplicates and membership: what is checked of generated images, pixel by pixel.
 
 A generator that has learnt its training images by heart draws images that are closer to these than to other images of
 their kind (Meehan et al. 2020, arXiv 2004.05675). What is usual is measured on real images in their place, since
@@ -6,6 +6,7 @@ training images and others may differ in kind, too, and then even new images of 
 
 nearer to training      share of generated images whose closest real image is a training image, above what it is for
                         training images themselves, each left out in turn; as a part of what there is above that
+repeats                 share of generated images that another one is, pixel by pixel, of all that there are
 duplicates              share of generated images that are closer to another one than 99 % of training images are
 membership              AUROC of telling training from other images by how close a generated one is (the "full
                         black-box" attack of GAN-Leaks, Chen et al. 2020, arXiv 1909.03935, section 5.1), beside that
@@ -14,6 +15,7 @@ membership              AUROC of telling training from other images by how close
 With classes each is taken within a class; all generated images count alike, but for membership, where classes do.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +30,7 @@ from lossgen.stats import proportion_interval
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-NEARER, LEAKS, DUPLICATES = 0.1, 0.05, 0.05
+NEARER, LEAKS, DUPLICATES, REPEATS = 0.1, 0.05, 0.05, 0.01
 """How far above what is usual a share, or an AUROC, may be, at the lower end of its interval."""
 CLOSE = 0.01
 """Share of training images that count as closer to another one than usual."""
@@ -109,6 +111,8 @@ def checks(kinds: Sequence[Kind], seed: int = 0) -> list[Check]:
     rng = np.random.default_rng(seed)
     total, others = (sum(len(part) for part in parts) for parts in zip(*((k.fakes, k.others) for k in kinds)))
     copies, usual = (sum(each) for each in zip(*((_copies(k, k.fakes), _copies(k, k.others)) for k in kinds)))
+    repeats, usual_repeats = (sum(each) for each in zip(*((_repeats(k.fakes), _repeats(k.training)) for k in kinds)))
+    training = sum(len(kind.training) for kind in kinds)
     most = proportion_interval(usual, others)[1] if usual else 0.0
     leaks = averaged([_membership(kind.training, kind.others, kind.fakes) for kind in kinds])
     controls = [averaged([_control(kind, rng) for kind in kinds]).auroc for _ in range(CONTROLS)]
@@ -122,6 +126,10 @@ def checks(kinds: Sequence[Kind], seed: int = 0) -> list[Check]:
         Check(
             "nearer to training", *nearer, 0.0, NEARER,
             "share whose closest real image is a training image, above what is usual for real images", room >= LEAST,
+        ),
+        Check(
+            "repeats", repeats / total, *proportion_interval(repeats, total), usual_repeats / training,
+            usual_repeats / training + REPEATS, f"{repeats} of {total} are another generated image, pixel by pixel",
         ),
         Check(
             "duplicates", *_twins(kinds, rng), CLOSE, CLOSE + DUPLICATES,
@@ -153,6 +161,12 @@ def closest(kinds: Sequence[Kind], count: int = PAIRS) -> Pairs:
 def _copies(kind: Kind, images: Bytes) -> int:
     known = {fingerprint(image) for image in kind.training}
     return sum(fingerprint(image) in known for image in images)
+
+
+def _repeats(images: Bytes) -> int:
+    """How many of them another one is."""
+    counts = Counter(fingerprint(image) for image in images)
+    return sum(count for count in counts.values() if count > 1)
 
 
 def _twins(kinds: Sequence[Kind], rng: np.random.Generator) -> tuple[float, float, float]:

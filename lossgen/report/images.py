@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossgen.errors import InputError
+from lossgen.gan.files import replacing
 
 
 def write_images(
@@ -18,15 +19,17 @@ def write_images(
     With labels (N,) and their names the file has the arrays `labels` and `classes`, and the folder a folder a class.
 
     Raises:
-        InputError: the folder holds PNGs of its own already, or cannot be written.
+        InputError: the file is there already, the folder holds PNGs of its own, or it cannot be written.
     """
     from PIL import Image
 
     try:
         if out.suffix == ".npz":
-            out.parent.mkdir(parents=True, exist_ok=True)
+            if out.exists():
+                raise InputError(f"--out {out}: exists already; give a new name")
             known: dict[str, Any] = {} if labels is None else {"labels": labels, "classes": np.array(classes)}
-            np.savez_compressed(out, images=images.transpose(0, 2, 3, 1), **known)
+            with replacing(out) as file:
+                np.savez_compressed(file, images=images.transpose(0, 2, 3, 1), **known)
             return
         out.mkdir(parents=True, exist_ok=True)
         if any(out.rglob("*.png")):

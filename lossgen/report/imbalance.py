@@ -60,7 +60,10 @@ class Report:
             f"{USUAL_RECALL:g} to ± {known:.2f}"
         )
         if count < needed:
-            line += f"; to tell a gain of {self.effect:g} in balanced accuracy from none takes about {needed}"
+            line += (
+                f"; to tell a gain of {self.effect:g} in balanced accuracy from none takes about {needed}, where arms "
+                "differ in many images, and fewer where in few: the interval will say"
+            )
         return [line + "."]
 
     def judged(self, study: Study) -> Judged:

@@ -275,7 +275,11 @@ def test_classes_that_a_model_does_not_have(call: Call, tmp_path: Path) -> None:
     assert not (tmp_path / "s.npz").exists()
     code, out, _ = call("sample", "2.pt", "--class", "dog", "-n", "3", "--out", "s.npz")
     assert code == 0 and out == "3 images of class dog: s.npz\n"
-    assert np.load(tmp_path / "s.npz")["images"].shape == (3, 8, 8, 1)
+    with np.load(tmp_path / "s.npz") as found:
+        assert found["images"].shape == (3, 8, 8, 1) and (found["labels"] == 1).all()
+    kept = (tmp_path / "s.npz").read_bytes()
+    refused(call("sample", "2.pt", "-n", "3", "--out", "s.npz"), "s.npz: exists already")
+    assert (tmp_path / "s.npz").read_bytes() == kept
 
 
 def test_comparisons_that_make_no_sense(call: Call) -> None:

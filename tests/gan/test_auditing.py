@@ -101,8 +101,9 @@ def test_copies_are_found_and_so_are_copies_with_noise() -> None:
 
 def test_a_generator_that_repeats_itself_fails_by_that_alone() -> None:
     new = blobs(20, 2)
-    assert failed(np.repeat(new, 10, axis=0)) == {"duplicates"}
+    assert failed(np.repeat(new, 10, axis=0)) == {"duplicates", "repeats"}
     assert failed(noisy(np.repeat(new, 10, axis=0), 2)) == {"duplicates"}
+    assert "repeats" in failed(np.repeat(blobs(900, 2), 2, axis=0))  # of few of so many images few would be seen twice
 
 
 def test_smooth_images_are_close_to_everything_and_pass() -> None:
@@ -215,6 +216,6 @@ def test_the_command_writes_a_page_and_fails_where_a_check_does(sets: Path, tmp_
     page = (out / "audit.md").read_text()
     assert page.startswith("# Audit of generated images") and "![" in page and "| copies | FAILED | 1.000 |" in page
     numbers = json.loads((out / "audit.json").read_text())
-    assert numbers["schema"] == 1 and not numbers["passed"] and len(numbers["checks"]) == 4
+    assert numbers["schema"] == 1 and not numbers["passed"] and len(numbers["checks"]) == 5
     good = CliRunner().invoke(cli, ["audit", names[0], str(sets / "new.npz"), "--class", "well", "--json"])
     assert good.exit_code == 0 and json.loads(good.output)["passed"]
