@@ -48,20 +48,26 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def comparison_latex(comparison: Comparison, setting: str, grid: Grid = None) -> str:
     """The table as an environment of its own, the best mean in bold; it needs the package booktabs and no other."""
-    columns, rows = cells_of(comparison)
-    best = _best(comparison)
     said = [
         title_of(comparison) + ".",
         *([setting + "."] if setting else []),
         *standing_lines(comparison),
         *remarks(comparison, grid),
     ]
+    columns, rows = cells_of(comparison)
+    return latex_table(columns, rows, " ".join(said), columns.index(LOSS), _best(comparison))
+
+
+def latex_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 0, best: int | None = None
+) -> str:  # fmt: skip
+    """A table as an environment of its own, column `left` to the left, the name in row `best` bold."""
     lines = [
         "% Written by lossgen; needs \\usepackage{booktabs}.",
         "\\begin{table}",
         "\\centering",
-        f"\\caption{{{escaped(' '.join(said))}}}",
-        f"\\begin{{tabular}}{{{''.join('l' if column == LOSS else 'r' for column in columns)}}}",
+        f"\\caption{{{escaped(caption)}}}",
+        f"\\begin{{tabular}}{{{''.join('l' if place == left else 'r' for place in range(len(columns)))}}}",
         "\\toprule",
         _tex_row([escaped(column) for column in columns]),
         "\\midrule",

@@ -18,7 +18,7 @@ from lossgen.gan.downstream.study import Study
 from lossgen.gan.downstream.verdict import Contrast, choices, contrast
 from lossgen.gan.splits import plural
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.documents import aligned, markdown_table, plain
+from lossgen.report.documents import aligned, latex_table, markdown_table, plain
 
 USUAL_RECALL = 0.75
 """What the recall of a rare class is about, before anything is known."""
@@ -175,13 +175,16 @@ class Report:
         }  # fmt: skip
 
     def write(self, study: Study, folder: Path, recipe: Recipe) -> list[Path]:
-        """Numbers, the report, and pictures; their paths."""
-        numbers, report = folder / "imbalance.json", folder / "report.md"
+        """Numbers, the report, its table for LaTeX, and pictures; their paths."""
+        numbers, report, table = (folder / name for name in ("imbalance.json", "report.md", "table.tex"))
         write_text(numbers, json.dumps(without_nan(self.as_json(study, recipe)), indent=2, ensure_ascii=False) + "\n")
         write_text(report, self.markdown(study))
+        caption = [*self.verdict(study), f"Design: {study.splits.description}.", self.setting, *self.notes(study)]
+        write_text(table, latex_table(*self.table(study), " ".join(caption)))
         return [
             numbers,
             report,
+            table,
             self.draw_arms(study, folder / "arms.png"),
             draw_confusion(study, folder / "confusion.png"),
         ]

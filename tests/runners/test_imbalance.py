@@ -120,6 +120,8 @@ def test_the_script_ends_with_a_verdict_and_goes_on_where_it_was(two: str, tmp_p
     assert np.sum(everything, 1).tolist() == [120, 40]  # every image is tested once
     markdown = (tmp_path / "report.md").read_text()
     assert markdown.startswith("# Do synthetic images help?\n\nVerdict: ") and "eight precision" in markdown
+    table = (tmp_path / "table.tex").read_text()
+    assert table.count("\\\\\n") == 10 and "synthetic by LSGAN with augmentation & " in table and "{lrrrrrrrr}" in table
     for picture in ("arms.png", "confusion.png", "synthetic-BCE.png", "synthetic-LSGAN.png"):
         assert (tmp_path / picture).stat().st_size > 1000
     again = script(*asked)
