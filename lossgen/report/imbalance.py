@@ -217,6 +217,7 @@ class Report:
             axes.plot([found.low, found.high], [place, place], color=colour, linewidth=1.4)
             axes.plot(found.mean, place, "o" if not variant.tuned else "s", color=colour, markersize=4)
         axes.set_yticks(range(len(rows)), [variant.title for variant in rows], fontsize=8)
+        axes.tick_params(axis="x", labelsize=8)
         axes.invert_yaxis()
         axes.set_xlabel(
             "balanced accuracy above real images only\n(95 % intervals; dotted: the gain asked for)", fontsize=8
