@@ -70,8 +70,8 @@ def audit(
 
     REAL is what the generator was trained on, with the images that it was not trained on as its splits validation and
     test; FAKE is what it has generated. Each is a folder of images, an .npz file, or the name of a data set. Where FAKE
-    has a data card, the finding is written into it. Ends with
-    exit code 1 where a check fails or cannot be judged.
+    has a data card that names its training images, all other images of REAL are those that it was not trained on; and
+    the finding is written into the card. Ends with exit code 1 where a check fails or cannot be judged.
     """
     from lossgen.files import without_nan
     from lossgen.gan.auditing import audit as check
