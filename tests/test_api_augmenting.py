@@ -156,6 +156,7 @@ def test_what_is_exported_is_audited_by_its_card(
     card = json.loads((found.exported / "datacard.json").read_text())
     trained = set(card["source"]["training"])
     assert len(trained) == len(found.study.splits.runs[0].train)
+    assert "Who has an image can tell" in (found.exported / "datacard.md").read_text()
     first = audit(str(folder), str(found.exported))
     assert first.counts["training"] == len(trained)
     assert any("names the" in note for note in first.notes)

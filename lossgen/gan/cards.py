@@ -2,8 +2,7 @@
 
 Beside an .npz file lie `NAME.datacard.json` and `NAME.datacard.md`, in a folder `datacard.json` and `datacard.md`.
 Of a generator that was trained on other images than lossgen's own splits have, the card's "training" names these, each
-by 16 hexadecimal digits of a hash of its pixels as they were trained on; nobody can be told from that who has not the
-image.
+by 16 hexadecimal digits of a hash of its pixels as they were trained on: who has an image can tell whether it was.
 """
 
 import json
@@ -43,9 +42,10 @@ def read_card(images: Path) -> dict[str, Any] | None:
         content = {}
     if content is None:
         return None
-    if not isinstance(content, dict) or content.get("schema") != 1 or not isinstance(content.get("source"), dict):
+    known = isinstance(content, dict) and content.get("schema") == 1 and isinstance(content.get("image_size"), int)
+    if not known or not isinstance(content.get("source"), dict):
         raise InputError(f"{file}: not a data card of lossgen, or damaged; mend it, or take it away")
-    return content
+    return dict(content)
 
 
 def prints(images: Iterable[NDArray[np.uint8]]) -> list[str]:

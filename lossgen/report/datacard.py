@@ -20,6 +20,10 @@ from lossgen.report.documents import plain
 
 NETWORKS = {"dcgan": "DCGAN", "progressive": "progressive GAN", "style": "style-based GAN"}
 UNKNOWN = "not recorded"
+MEMBERS = (
+    "The .json file names the training images by a hash of their pixels (`training`), so that an audit finds them. "
+    "Who has an image can tell by it whether it was trained on: take the list out where that must not be known."
+)
 
 
 def card(
@@ -74,6 +78,7 @@ def card_markdown(content: Mapping[str, Any]) -> str:
         counts = str(content["counts"]["images"])
     file = f" (file of SHA-256 {content['model_digest']})" if content["model_digest"] else ""
     formula = f": `{loss['formula']}`" if loss["formula"] else ""
+    named = [MEMBERS, ""] * ("training" in source)
     trained = f", {len(source['training'])} images" if "training" in source else ""
     noise = f", noise {content['noise_seed']}" * (content["noise_seed"] != content["seed"])
     found = audit["finding"] if audit else "not made yet: `lossgen audit REAL FAKE` makes it, and writes it here."
@@ -85,7 +90,7 @@ def card_markdown(content: Mapping[str, Any]) -> str:
         f"- Model: {plain(content['model'])}{file}; steps: {content['steps']}; seed {content['seed']}{noise}; "
         f"{content['made_by']}.",
         f"- Loss: {plain(loss['name'])}{formula}",
-        f"- Audit: {plain(found) if audit else found}", "", plain(NOT_SAID), "",
+        f"- Audit: {plain(found) if audit else found}", "", plain(NOT_SAID), "", *named,
         "Use them to train, beside real images; never to test.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

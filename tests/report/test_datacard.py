@@ -65,7 +65,7 @@ def test_what_is_not_known_is_said_to_be(tmp_path: Path) -> None:
 
 def test_images_without_a_card_get_none_and_another_file_is_kept(tmp_path: Path) -> None:
     assert note_audit(AUDIT, tmp_path) == [] and not list(tmp_path.iterdir())
-    for text in ("[]", "{}", "nonsense", '{"schema": 1}'):
+    for text in ("[]", "{}", "nonsense", '{"schema": 1}', '{"schema": 1, "source": {}}'):
         (tmp_path / "datacard.json").write_text(text)
         with pytest.raises(InputError, match="not a data card of lossgen"):
             note_audit(AUDIT, tmp_path)
