@@ -60,7 +60,11 @@ def check_arms(data: Dataset, models: Sequence[Model]) -> None:
     for model in models:
         absent = set(range(len(data.classes))) - set([] if model.labels is None else model.labels.tolist())
         if absent:
-            lacks = f"has no image of {data.classes[min(absent)]}" if model.labels is not None else "has no classes"
+            lacks = (
+                f"has no image of {data.classes[min(absent)]}"
+                if model.labels is not None
+                else "has no classes (--conditional trains with them)"
+            )
             raise InputError(f"ensemble: model {model.name} {lacks}: no classifier learns from it alone{otherwise}")
 
 

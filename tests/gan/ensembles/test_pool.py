@@ -203,7 +203,11 @@ def test_what_classifiers_cannot_learn_from_is_said_before_anything_is_chosen(se
     bare = tmp_path / "bare.npz"
     np.savez(bare, images=np.load(sets / "good.npz")["images"])
     for real, pool, message in (
-        (sets / "real.npz", [bare, sets / "good.npz"], "model bare.npz has no classes: .* --no-downstream"),
+        (
+            sets / "real.npz",
+            [bare, sets / "good.npz"],
+            r"model bare.npz has no classes \(--conditional .* --no-downstream",
+        ),
         (bare, [sets / "noise", bare], "none of .* classes|not at least two classes"),
     ):
         with pytest.raises(InputError, match=message):
