@@ -16,7 +16,6 @@ a gain that is real; `half`: half of the images against all, a loss that is real
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def drawn(population: ImageSet, design: str, seed: int) -> tuple[Splits, ImageSe
     made = () if own else ("validation", "test")
     nothing = population.take(np.empty(0, np.int64))
     data = Dataset("mnist", pool, nothing, test if own else nothing, (COMMON[1], RARE[1]), "", (), made)
-    return split_again(data if own else replace(data, test=nothing), "folds", seed), population.take(rest)
+    return split_again(data, "folds", seed), population.take(rest)
 
 
 def true_differences(population: ImageSet, design: str, seed: int) -> dict[str, float]:
@@ -95,14 +94,12 @@ def true_differences(population: ImageSet, design: str, seed: int) -> dict[str, 
     splits, others = drawn(population, design, seed)
     rng = np.random.default_rng((1, seed))
     found = {arm: answered(arm, splits.runs[0], others, rng) for arm in ARMS}
-    return {name: sum(_taken([found], a, b)) for name, (a, b) in TREATMENTS.items()}
-
-
-def _taken(runs: Sequence[Mapping[str, Answers]], a: Sequence[str], b: Sequence[str]) -> list[float]:
-    return [
-        run[x.arm].on_test(x.tuned).balanced_accuracy - run[y.arm].on_test(y.tuned).balanced_accuracy
-        for run, x, y in zip(runs, sides(runs, a), sides(runs, b))
-    ]
+    differences = {}
+    for name, pair in TREATMENTS.items():
+        ours, theirs = (sides([found], arms)[0] for arms in pair)
+        right = [found[side.arm].on_test(side.tuned).balanced_accuracy for side in (ours, theirs)]
+        differences[name] = right[0] - right[1]
+    return differences
 
 
 def sides(runs: Sequence[Mapping[str, Answers]], arms: Sequence[str]) -> Sequence[Variant]:

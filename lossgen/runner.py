@@ -192,7 +192,7 @@ def find_runner(name: str) -> RunnerFile:
         text = path.read_bytes()
     except OSError as error:
         raise InputError(f"runner {name}: cannot read {path}: {error.strerror}") from None
-    module = _load(path, name)
+    module = load_file(path, "runner")
     classes: list[Any] = [
         cls
         for _, cls in inspect.getmembers(module, inspect.isclass)
@@ -236,20 +236,24 @@ def _runner_path(name: str) -> Path:
     raise InputError(f"runner {name}: unknown; give a path to a .py file, or one of: {', '.join(runner_names())}")
 
 
-def _load(path: Path, name: str) -> ModuleType:
-    """Load a runner file by its path, under a module name of its own."""
+def load_file(path: Path, what: str) -> ModuleType:
+    """Run a Python file of the user's, under a module name of its own; `what` it is, for messages.
+
+    Raises:
+        InputError: it is no Python file, or does not load.
+    """
     import sys
 
-    module_name = f"lossgen_runner_{path.stem}"
+    module_name = f"lossgen_{what.strip('-')}_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise InputError(f"runner {name}: {path} is not a Python file")
+        raise InputError(f"{what} {path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise InputError(f"runner {path}, line {error.lineno}: syntax error: {error.msg}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a runner file is user code: whatever it raises is its author's news
-        raise InputError(f"runner {path}: does not load: {type(error).__name__}: {error}") from None
+        raise InputError(f"{what} {path}, line {error.lineno}: syntax error: {error.msg}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  user code: whatever it raises is its author's news
+        raise InputError(f"{what} {path}: does not load: {type(error).__name__}: {error}") from None
     return module

@@ -98,27 +98,8 @@ def augment(
     for note in split_again(runner.data, "folds", seed).notes:
         say(note)
     say("… measuring what a step costs here")
-    kept = _kept(out, runner.data.digest)
-    digest, asked = runner.data.digest, (workers, time_limit - (time.monotonic() - started))
-    if kept is None:
-        runner, price, plan = _sized(data, runner, device, seed, *asked)
-        _keep(out, digest, plan)
-    else:
-        plan = kept
-        if plan.size is not None:
-            runner = _loaded(data, device, plan.size)
-        price = _price(runner, seed, device)
-    prepared = _prepared(runner, plan, seed, device)
-    if kept is not None and not prepared.undone(out):
-        more = _richer(plan, price, *asked)
-        if more is not None:
-            say("The plan of the earlier call is done, and there is time for a richer one.")
-            plan, prepared = more, _prepared(runner, more, seed, device)
-            _keep(out, digest, plan)
-        else:
-            say("Going on with the plan of the earlier call, of which all is done.")
-    elif kept is not None:
-        say("Going on with the plan of the earlier call.")
+    left = time_limit - (time.monotonic() - started)
+    plan, price, prepared = _planned(data, runner, out, workers, left, device, seed, say)
     runner, splits, losses, jobs = prepared.runner, prepared.splits, prepared.losses, prepared.jobs
     for line in _plan_lines(plan, price, workers, splits, losses):
         say(line)
@@ -194,13 +175,32 @@ def _prepared(runner: Any, plan: Plan, seed: int, device: str) -> _Prepared:
     return _Prepared(planned, splits, losses, jobs)
 
 
+def _planned(
+    data: str, runner: Any, out: Path, workers: int, limit: float, device: str, seed: int, say: Say
+) -> tuple[Plan, Price, _Prepared]:  # fmt: skip
+    """What is to be done, and what a step costs: a new plan, that of an earlier call, or a richer one after it."""
+    digest, plan = runner.data.digest, _kept(out, runner.data.digest)
+    if plan is None:
+        runner, price, plan = _sized(data, runner, device, seed, workers, limit)
+        _keep(out, digest, plan)
+        return plan, price, _prepared(runner, plan, seed, device)
+    runner = runner if plan.size is None else _loaded(data, device, plan.size)
+    price, prepared = _price(runner, seed, device), _prepared(runner, plan, seed, device)
+    if prepared.undone(out):
+        say("Going on with the plan of the earlier call.")
+        return plan, price, prepared
+    more = _richer(plan, price, workers, limit)
+    if more is None:
+        say("Going on with the plan of the earlier call, of which all is done.")
+        return plan, price, prepared
+    say("The plan of the earlier call is done, and there is time for a richer one.")
+    _keep(out, digest, more)
+    return more, price, _prepared(runner, more, seed, device)
+
+
 def _price(runner: Any, seed: int, device: str) -> Price:
     """What a step costs here."""
-    images = runner.data
-    first = split_again(images, "folds", seed)
-    price = measured(*runner.jobs(first, [load_argument(LOSSES[0])], seed, 1, device)[:2])
-    runner.data = images
-    return price
+    return measured(*_prepared(runner, Plan(1, 1, 1), seed, device).jobs[:2])
 
 
 def _sized(data: str, runner: Any, device: str, seed: int, workers: int, limit: float) -> tuple[Any, Price, Plan]:
@@ -274,11 +274,11 @@ def _warnings(runner: Any) -> list[str]:
     said = []
     if max(lacking.values(), default=0) < LITTLE * max(runner.counts):
         said.append("The classes are nearly of one size: what fills them up is little, and so is what it can change.")
-    for label, counts in _unauditable(data, lacking).items():
+    for label, (train, held_out, generated) in _unauditable(data, lacking).items():
         said.append(
             f"Images of {data.classes[label]} will not be exported, whatever comes out: an audit takes {FEWEST} images "
-            f"of it to train on, {FEWEST} held out and {FEWEST} generated; there are "
-            f"{', '.join(map(str, counts[:2]))} and {counts[2]}."
+            f"of it to train on, {FEWEST} held out and {FEWEST} generated; there are {train}, {held_out} and "
+            f"{generated}."
         )
     return said
 

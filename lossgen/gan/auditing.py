@@ -108,12 +108,12 @@ def audit(
     """
     of_real, of_fake = read(DataSpec(real)), read(DataSpec(fake))
     notes = [f"{role}: {note}" for role, data in (("REAL", of_real), ("FAKE", of_fake)) for note in data.notes]
-    card = read_card(Path(fake).expanduser())
-    known = set() if card is None else set(card["source"].get("training", ()))
+    card = read_card(Path(fake).expanduser()) or {"source": {}}
+    known = set(card["source"].get("training", ()))
     training = [of_real.splits["train"]]
     if held_out is None and known:
         found, held = tuple(of_real.splits), dict(of_real.splits)
-        of_others, training, held = of_real, *_apart(of_real, known, int(card["image_size"]), notes)  # type: ignore[index]
+        of_others, training, held = of_real, *_apart(of_real, known, card["image_size"], notes)
     elif held_out is None:
         found = tuple(of_real.splits)
         of_real = complete(of_real, seed)
@@ -160,8 +160,8 @@ def _apart(
     splits = data.splits
     whole = _fitted(list(splits.values()), size, "pad")
     ends = np.cumsum([len(split.images) for split in splits.values()])
-    named = np.array([each in known for each in prints(whole)])
-    absent = known - set(prints(whole))
+    found = prints(whole)
+    named, absent = np.array([each in known for each in found]), known.difference(found)
     if absent:
         raise InputError(
             f"audit: REAL {data.name} lacks {len(absent)} of the {len(known)} images that FAKE's generator was trained "

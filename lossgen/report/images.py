@@ -37,13 +37,13 @@ def write_images(
         digits = len(str(len(images) - 1))
         for i, image in enumerate(images):
             pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            folder = out if labels is None else out / class_folder(classes[labels[i]], int(labels[i]))
+            folder = out if labels is None else out / _class_folder(classes[labels[i]], int(labels[i]))
             folder.mkdir(exist_ok=True)
             Image.fromarray(pixels).save(folder / f"{i:0{digits}}.png")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror or error}") from None
 
 
-def class_folder(name: str, label: int) -> str:
+def _class_folder(name: str, label: int) -> str:
     """The class's own name where a folder can be called that."""
     return name if name and name == Path(name).name and not name.startswith(".") else f"class {label}"

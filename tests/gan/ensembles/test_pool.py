@@ -120,6 +120,7 @@ MADE = {
     "other": "def embedding():\n    return 3\n",
     "broken": "raise OSError('no weights')\n",
     "syntax": "def\n",
+    "fails": "def embedding():\n    raise OSError('no disk')\n",
 }
 
 
@@ -128,7 +129,8 @@ MADE = {
     [
         ("good", ""), ("nan", "extractor nan: its features of .* are NaN or infinite"),
         ("none", r"none.py: has no function embedding\(\)"), ("other", "int is no torch.nn.Module"),
-        ("broken", "does not load: OSError: no weights"), ("syntax", "does not load: SyntaxError"),
+        ("broken", "does not load: OSError: no weights"), ("syntax", "line 1: syntax error"),
+        ("fails", r"embedding\(\) fails: OSError: no disk"),
         ("absent", "no such file"),
     ],
 )  # fmt: skip
