@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lossgen.api import evolve as evolve
     from lossgen.api import open_run as open_run
     from lossgen.api.augmenting import augment as augment
+    from lossgen.api.ensembling import ensemble as ensemble
     from lossgen.api.ladder import verify as verify
     from lossgen.errors import InputError as InputError
     from lossgen.evolution.engine import Engine as Engine
@@ -36,14 +37,15 @@ _HOMES = {
     "augment": "lossgen.api.augmenting",
     "calibrate": "lossgen.api",
     "compare": "lossgen.api",
+    "ensemble": "lossgen.api.ensembling",
     "evolve": "lossgen.api",
     "open_run": "lossgen.api",
     "score": "lossgen.gan.scoring",
     "verify": "lossgen.api.ladder",
 }
 __all__ = [
-    "Engine", "InputError", "Listener", "Stopped", "audit", "augment", "calibrate", "compare", "evolve", "open_run",
-    "score", "verify",
+    "Engine", "InputError", "Listener", "Stopped", "audit", "augment", "calibrate", "compare", "ensemble", "evolve",
+    "open_run", "score", "verify",
 ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folder: Path, out: Path, limit: float = 600.0) -> tuple[Augmented, str]:
     said: list[str] = []
-    found = augment(str(folder), limit, out, workers=1, say=said.append)
+    found = augment(folder, f"{limit}s", str(out), workers=1, say=said.append)
     return found, "\n".join(said)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossgen import __version__
+from lossgen.api.asked import seconds
 from lossgen.codegen.load import NamedSource, load_argument
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
@@ -72,14 +73,14 @@ class Augmented:
 
 
 def augment(
-    data: str, time_limit: float, out: Path, *, workers: int | None = None, device: str = "cpu", seed: int = 0,
-    say: Say = print,
+    data: str | Path, time_limit: float | str, out: str | Path, *, workers: int | None = None, device: str = "cpu",
+    seed: int = 0, say: Say = print,
 ) -> Augmented:  # fmt: skip
     """Find out within a time whether synthetic images help a classifier of `data`, and export them if they do.
 
     Args:
         data: a folder with a folder a class, an .npz file, or the name of a data set.
-        time_limit: seconds.
+        time_limit: seconds, or as text: "90s", "60m", "2h".
         out: folder to write to; an earlier call that was stopped goes on in it.
         workers: processes; None takes one a core, or one on a GPU.
         say: told what the user should know, line by line.
@@ -88,6 +89,7 @@ def augment(
         InputError: what is wrong with the data, or too little time.
     """
     started = time.monotonic()
+    data, out, time_limit = str(data), Path(out), seconds("time_limit", time_limit)
     folder = Path(data).expanduser()
     if folder.is_dir() and out.expanduser().resolve().is_relative_to(folder.resolve()):
         raise InputError(f"--out {out}: lies in {data}, and would be read as images of it; give a folder elsewhere")

@@ -29,15 +29,15 @@ TOLD = 500
 
 
 def ensemble(
-    real: str,
-    pool: Sequence[str],
+    real: str | Path,
+    pool: Sequence[str | Path],
     *,
     images: int = IMAGES,
     how: How = "auto",
     trials: int = TRIALS,
     variant: Variant = "symmetric",
     embedding: str | Extractor | None = None,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     image_size: int | None = None,
     downstream: bool = True,
     repetitions: int = REPETITIONS,
@@ -45,7 +45,7 @@ def ensemble(
     recipe: Recipe = USUAL,
     seed: int = 0,
     device: str = "cpu",
-    out: Path | None = None,
+    out: str | Path | None = None,
     say: Callable[[str], None] = print,
 ) -> EnsembleReport:
     """Choose an ensemble of GANs by how its images cover the real training images, and test it.
@@ -64,10 +64,11 @@ def ensemble(
         InputError: a pool of fewer than two models, what cannot be read, or images without classes.
     """
     check_device(device)
+    real, out, weights = str(real), Path(out) if out else None, Path(weights) if weights else None
     data = load(DataSpec(real, image_size=image_size), tuple(SIZES))
     for note in data.notes:
         say(note)
-    models = read_pool(pool, data, images, seed)
+    models = read_pool([str(each) for each in pool], data, images, seed)
     if positive is not None and positive not in data.classes:
         raise InputError(f"--positive {positive}: is none of the classes of {real}: {', '.join(data.classes)}")
     if downstream:

@@ -80,12 +80,12 @@ class Audit:
 
 
 def audit(
-    real: str,
-    fake: str,
+    real: str | Path,
+    fake: str | Path,
     *,
-    held_out: str | None = None,
+    held_out: str | Path | None = None,
     of_class: str | None = None,
-    groups: str | None = None,
+    groups: str | Path | None = None,
     image_size: int | None = None,
     fit: Fit = "pad",
     seed: int = 0,
@@ -106,6 +106,7 @@ def audit(
     Raises:
         InputError: sets that cannot be read or compared, or too few images.
     """
+    real, fake, held_out = str(real), str(fake), str(held_out) if held_out else None
     of_real, of_fake = read(DataSpec(real)), read(DataSpec(fake))
     notes = [f"{role}: {note}" for role, data in (("REAL", of_real), ("FAKE", of_fake)) for note in data.notes]
     card = read_card(Path(fake).expanduser()) or {"source": {}}
@@ -144,7 +145,7 @@ def audit(
         notes.append(
             "FAKE has no classes: it is held against real images of all of them (--class says of which it is)."
         )
-    grouped = None if groups is None else _groups(groups, held, found)
+    grouped = None if groups is None else _groups(str(groups), held, found)
     titles = real, fake, held_out or f"{real}, held out"
     return held_against(pixels, names, of_real.classes, titles, grouped, seed, notes)
 

@@ -213,7 +213,7 @@ def test_what_classifiers_cannot_learn_from_is_said_before_anything_is_chosen(se
         (bare, [sets / "noise", bare], "none of .* classes|not at least two classes"),
     ):
         with pytest.raises(InputError, match=message):
-            ensemble(str(real), [str(path) for path in pool], images=60, say=lambda line: None)
+            ensemble(real, pool, images=60, say=lambda line: None)
 
 
 def test_the_command_and_the_script_are_one(sets: Path) -> None:
