@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install evolve test fuzz torture check bench bench-gpu dispatch
+.PHONY: install evolve test test-extras fuzz torture check bench bench-gpu dispatch
 
 install: $(INSTALLED)
 
@@ -22,6 +22,11 @@ evolve: install
 
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+
+# What needs an extra: a Ray cluster of two nodes on this machine, one of which is killed.
+test-extras: install
+	$(BIN)/python -m pip install --quiet --editable '.[dev,ray]'
+	$(BIN)/python -m pytest tests/extras $(ARGS)
 
 # 100 000 texts, names and notes, other ones each time; the fuzz tests of `make test` take 3000, always the same.
 fuzz: install

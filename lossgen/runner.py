@@ -152,6 +152,8 @@ class Runner(Protocol):
     no others can be chosen. And `together`: whether, once prepared, it trains the members of a list side by side; then
     it is given long lists, and a crash is traced to its member by halves of them. `positive`: whether the fitness is a
     distance, positive and minimised, so that ratios of it are what counts and a mean over conditions is geometric.
+    `place(data)`: reads the files that `prepare` wants, by way of `lossgen.once`, and does nothing else; where workers
+    are on other machines, it is called on that of the run, and they are given what was read.
     """
 
     options: "type[BaseModel]"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from lossgen import settings
-from lossgen.api.asked import Asked, Kind, configuration
+from lossgen.api.asked import Asked, Kind, configuration, workers_asked
 from lossgen.api.run import Run
 from lossgen.api.work import carry_out
 from lossgen.commands import settle
@@ -70,7 +70,8 @@ def evolve(
     audit: int | None = None,
     cache: bool = False,
     seed: int = settings.SEED,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    gpus_per_worker: float | None = None,
     device: str = settings.DEVICE,
     data_dir: str | Path | None = None,
     image_size: int | None = None,
@@ -95,7 +96,8 @@ def evolve(
 
     All that the command has a flag for is called the same, does the same, and is the same by default; `lossgen evolve
     --help` explains it. The run's folder and record are the same, too. `resume` goes on with a run, whoever began it;
-    beside it, only `workers`, `generated`, a `time_limit` that counts from now, and what follows here may be given.
+    beside it, only `workers`, `gpus_per_worker`, `generated`, a `time_limit` that counts from now, and what follows
+    here may be given.
 
     A first Ctrl-C, or the stop button of a notebook, ends the run in order: what is being trained is finished, what was
     found is verified, and the Run is returned; `run.finished` is False, and `evolve(resume=run.path)` goes on. A second
@@ -140,7 +142,8 @@ def compare(
     time_limit: Time | None = None,
     timeout: Time | None = None,
     seed: int = settings.SEED,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    gpus_per_worker: float | None = None,
     device: str = settings.DEVICE,
     data_dir: str | Path | None = None,
     image_size: int | None = None,
@@ -190,7 +193,8 @@ def calibrate(
     time_limit: Time | None = None,
     timeout: Time | None = None,
     seed: int = settings.SEED,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    gpus_per_worker: float | None = None,
     device: str = settings.DEVICE,
     data_dir: str | Path | None = None,
     image_size: int | None = None,
@@ -272,8 +276,7 @@ def _asked(kind: Kind, function: Callable[..., Run], values: dict[str, Any]) -> 
             raise InputError(f"{name}: {values[name]!r} is none; give for example {example}")
     if isinstance(values.get("budgets"), Sequence) and not isinstance(values["budgets"], str):
         values["budgets"] = ",".join(map(str, values["budgets"]))
-    if values["workers"] is not None and values["workers"] < 0:
-        raise InputError(f"workers {values['workers']}: give at least 1, or 0 to train in this process")
+    workers_asked(values["workers"], values["gpus_per_worker"])
     resume = values["resume"]
     values["resume"] = resume.path if isinstance(resume, Run) else resume
     defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}

@@ -1,7 +1,7 @@
 """What is asked for, by the flags of a command or the arguments of a function, and the configuration that it makes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +30,11 @@ from lossgen.evolution.selection import Select
 from lossgen.evolution.variation import Vary
 from lossgen.report.screened import rejection_of
 from lossgen.runner import find_runner
-from lossgen.settings import ObjectiveKind
+from lossgen.settings import ObjectiveKind, RayWorkers
 
 Kind = Literal["evolve", "compare", "calibrate"]
 _OF_DATA = {"data": "name", "data_dir": "root", "image_size": "image_size", "fit": "fit", "download": "download"}
-_OF_THE_CALL = {"workers", "out", "resume", "generated", "trust", "regulariser", "tune", "beside"}
+_OF_THE_CALL = {"workers", "gpus_per_worker", "out", "resume", "generated", "trust", "regulariser", "tune", "beside"}
 
 
 @dataclass(frozen=True)
@@ -255,3 +255,24 @@ def seconds(name: str, time: Any) -> float:
         return settings.seconds(time)
     except ValueError as error:
         raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+
+
+def workers_asked(workers: int | str | None, gpus_per_worker: float | None) -> int | RayWorkers | None:
+    """Workers as they are asked for.
+
+    Raises:
+        InputError: there are none such.
+    """
+    try:
+        found = None if workers is None else settings.workers(workers)
+    except ValueError as error:
+        raise InputError(f"--workers: {error}") from None
+    if gpus_per_worker is None:
+        return found
+    if not isinstance(found, RayWorkers):
+        raise InputError("--gpus-per-worker: is for Ray; give --workers ray, too, or leave it out")
+    if not 0 < gpus_per_worker < float("inf"):
+        raise InputError(
+            f"--gpus-per-worker {gpus_per_worker}: give a part of a GPU, such as 0.25, or a number of them"
+        )
+    return replace(found, gpus=gpus_per_worker)

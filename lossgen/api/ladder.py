@@ -52,7 +52,8 @@ def verify(
     trust: bool = False,
     timeout: Time | None = None,
     seed: int = settings.SEED,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    gpus_per_worker: float | None = None,
     device: str = settings.DEVICE,
     data_dir: str | Path | None = None,
     image_size: int | None = None,
@@ -98,8 +99,8 @@ def verify(
     own_data = hasattr(find_runner(name).cls, "own_data") or command is not None
     _check(others, extractor_weights, None if own_data else str(data))
     common: dict[str, Any] = {
-        "seeds": seeds, "trust": trust, "timeout": timeout, "workers": workers, "device": device, "command": command,
-        "metric": metric, "callbacks": callbacks, "quiet": quiet, **options,
+        "seeds": seeds, "trust": trust, "timeout": timeout, "workers": workers, "gpus_per_worker": gpus_per_worker,
+        "device": device, "command": command, "metric": metric, "callbacks": callbacks, "quiet": quiet, **options,
     }  # fmt: skip
     if command is None:  # which brings data of its own
         common |= {"runner": name, "data": data, "data_dir": data_dir, "image_size": image_size, "fit": fit}

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossgen.api.asked import Asked, configuration, function_name, seconds
-from lossgen.devices import default_workers
+from lossgen.api.asked import Asked, configuration, function_name, seconds, workers_asked
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
 from lossgen.evolution.calibrating import calibrate_losses, calibration_in, panels_beside
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from lossgen.report.live import PlainView
 
-LASTING = frozenset({"resume", "workers", "generated", "time_limit", "beside"})
+LASTING = frozenset({"resume", "workers", "gpus_per_worker", "generated", "time_limit", "beside"})
 """What may stand beside `resume`: no result depends on it, but for what a time limit cuts off."""
 
 
@@ -60,7 +59,7 @@ def carry_out(
         panels_beside(run.config, _beside(asked))  # what cannot be is refused before hours are spent
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
-        workers = default_workers(run.config.device) if flags["workers"] is None else flags["workers"]
+        workers = workers_asked(flags["workers"], flags["gpus_per_worker"])
         try:
             if view:
                 view.say(f"Run {run.path}")

@@ -95,6 +95,19 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in later ve
             self.fail(str(error), param, ctx)
 
 
+class Workers(click.ParamType):  # type: ignore[type-arg]
+    """A number of processes, or a Ray cluster."""
+
+    name = "n|ray"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        try:
+            found = settings.workers(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return found if isinstance(found, int) else str(found)
+
+
 def together(options: Sequence[Command]) -> Callable[[Command], Command]:
     """One decorator of several options, in the order that --help shows them."""
 
@@ -144,10 +157,11 @@ _COMMON = [
     click.option("--seed", type=click.IntRange(min=0), default=settings.SEED, help="The run's seed."),
     click.option(
         "--workers",
-        type=click.IntRange(min=0),
+        type=Workers(),
         help="Worker processes; else LOSSGEN_WORKERS, or one a core. 0 trains in this process, for a debugger, and "
-        "keeps no --timeout.",
+        "keeps no --timeout. ray starts a Ray here, ray:auto and ray://HOST:PORT join a cluster.",
     ),
+    click.option("--gpus-per-worker", type=float, help="Of Ray: the part of a GPU that a worker has. [default: 1]"),
     click.option("--device", default=settings.DEVICE, help="cpu, or cuda."),
     click.option("--timeout", type=Seconds(), help="Give up a training after this time; else when it is hopeless."),
     click.option("--out", type=click.Path(path_type=Path), help="Run folder; else runs/<time>-<runner>-<data>."),

@@ -26,13 +26,13 @@ from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import find_space
 from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.verdict import Verdict, judge
-from lossgen.evolution.workers.here import Here
+from lossgen.evolution.workers.choice import workers_for
 from lossgen.evolution.workers.messages import Assignment
-from lossgen.evolution.workers.pool import Pool
 from lossgen.files import sweep, write_text
 from lossgen.language.printer import print_loss
 from lossgen.resources import cache_dir
 from lossgen.runner import find_runner
+from lossgen.settings import RayWorkers
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def _settled(data: DataConfig) -> DataConfig:
 
 
 @contextmanager
-def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
-    """Start the workers of a run; 0 of them train in this process.
+def session_of(run: Run, workers: int | RayWorkers | None, listener: Listener) -> Iterator[Session]:
+    """Start the workers of a run, as `workers_for` has them.
 
     Raises:
         InputError: the runner file or the data have changed since the run began, or the runner refuses.
@@ -122,7 +122,7 @@ def session_of(run: Run, workers: int, listener: Listener) -> Iterator[Session]:
     run.archive.set_meta("versions", began or versions())
     assignment = Assignment(str(found.path), found.digest, config.options, config.data.model_dump(), config.device)
     clock = Clock(run.archive.meta("profile", {}))
-    with Pool(assignment, workers, run.path / "logs") if workers else Here(assignment, run.path / "logs") as pool:
+    with workers_for(workers, assignment, run.path / "logs") as pool:
         listener.preparing("loading the data and what judges the results")
         with clock.phase("start"):
             ready = pool.start()

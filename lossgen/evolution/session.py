@@ -15,9 +15,9 @@ from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
 from lossgen.evolution.objective import objective_for
 from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan, mean_timing
 from lossgen.evolution.run import Run
-from lossgen.evolution.workers.here import Here
+from lossgen.evolution.workers.choice import Workers
 from lossgen.evolution.workers.messages import Check, Task
-from lossgen.evolution.workers.pool import WORKER_DIED, Pool, Ready
+from lossgen.evolution.workers.pool import WORKER_DIED, Ready
 from lossgen.language.printer import print_loss
 from lossgen.runner import Member, Outcome
 
@@ -50,7 +50,7 @@ class Session:
         plan_steps: steps of a training of the plan; 0 where there is none yet.
     """
 
-    def __init__(self, run: Run, pool: Pool | Here, ready: Ready, listener: Listener, clock: Clock) -> None:
+    def __init__(self, run: Run, pool: Workers, ready: Ready, listener: Listener, clock: Clock) -> None:
         self.run = run
         self.pool = pool
         self.ready = ready

@@ -144,6 +144,10 @@ class GANRunner:
         """Load the images."""
         check_device(device)
         self.together = not (self.alone or device.startswith("cpu"))
+        self.place(data)
+
+    def place(self, data: DataSpec) -> None:
+        """Read the images, as `Runner` says."""
         sizes = self.sizes if data.image_size else [size for size in self.sizes if size <= self.largest_unasked]
         self.data = load(data, sizes, self.nearest)
 

@@ -18,6 +18,7 @@ from lossgen.gan.images import FITS, Pixels, grey_if_equal
 from lossgen.gan.raw import SPLITS, Ints, RawData, fit_all
 from lossgen.gan.sources import read
 from lossgen.gan.splits import complete, plural
+from lossgen.once import once
 from lossgen.runner import DataSpec
 
 _DARK = 64
@@ -108,6 +109,10 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32), nearest: bool =
     if spec.image_size is not None and spec.image_size not in sizes:
         known = ", ".join(str(size) for size in sizes)
         raise InputError(f"--image-size {spec.image_size}: this runner's sizes are {known}; choose one of them")
+    return once(f"data {spec} {tuple(sizes)} {nearest}", lambda: _loaded(spec, sizes, nearest))
+
+
+def _loaded(spec: DataSpec, sizes: Sequence[int], nearest: bool) -> Dataset:
     data = complete(read(spec), spec.seed)
     own = _own_sizes(data, spec)
     size = spec.image_size or _chosen_size(int(own.min()), sizes, nearest)
@@ -130,7 +135,10 @@ def load(spec: DataSpec, sizes: Sequence[int] = (8, 16, 28, 32), nearest: bool =
     ]
     sets = {
         split: ImageSet(
-            np.ascontiguousarray(images.transpose(0, 3, 1, 2)), data.splits[split].labels, data.splits[split].groups
+            # A copy also of grey images: with strides of their own, convolutions would sum in another order.
+            images.transpose(0, 3, 1, 2).copy(),
+            data.splits[split].labels,
+            data.splits[split].groups,
         )
         for split, images in arrays.items()
     }

@@ -22,6 +22,7 @@ from lossgen.gan.files import read_dict, save_dict
 from lossgen.gan.nets import classifier
 from lossgen.gan.sampling import to_unit
 from lossgen.gan.streams import Batches, one_thread, stream
+from lossgen.once import once
 from lossgen.resources import cache_dir
 
 KIND = "lossgen extractor"
@@ -51,6 +52,18 @@ def small_extractor(data: Dataset, kind: Literal["classifier", "random"], why: s
         "network": {name: list(value.shape) for name, value in _empty(data).state_dict().items()},
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    content = once(f"extractor {key}", lambda: _kept(data, kind, recipe, key))
+    net = _empty(data)
+    net.load_state_dict(content["weights"], assign=True)
+    net.eval().requires_grad_(False)
+    return Extractor(
+        kind, net, content["digest"][:16], lambda images: net.features(to_unit(images)), classifier.FEATURES,
+        content["accuracy"], why,
+    )  # fmt: skip
+
+
+def _kept(data: Dataset, kind: Literal["classifier", "random"], recipe: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Content of the file in the cache, which is made where it is missing."""
     path = cache_dir() / "extractors" / f"{kind}-{key[:16]}.pt"
     content = _read(path, key)
     if content is None:
@@ -64,13 +77,7 @@ def small_extractor(data: Dataset, kind: Literal["classifier", "random"], why: s
         except OSError as error:
             where = f"cache folder {path.parent} cannot be written ({error.strerror or error})"
             raise InputError(f"{where}: set LOSSGEN_CACHE to a folder that can") from None
-    net = _empty(data)
-    net.load_state_dict(content["weights"], assign=True)
-    net.eval().requires_grad_(False)
-    return Extractor(
-        kind, net, content["digest"][:16], lambda images: net.features(to_unit(images)), classifier.FEATURES,
-        content["accuracy"], why,
-    )  # fmt: skip
+    return content
 
 
 def _moved(data: Dataset) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def _empty(data: Dataset) -> classifier.Classifier:
         return classifier.Classifier(data.size, data.channels, _classes(data))
 
 
-def _read(path: Path, key: str) -> Mapping[str, Any] | None:
+def _read(path: Path, key: str) -> dict[str, Any] | None:
     """Content of a stored extractor; None where it is absent, damaged or not what its name says."""
     if not path.exists():
         return None
