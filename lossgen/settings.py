@@ -22,8 +22,8 @@ FIT: Literal["pad"] = "pad"
 GPUS_PER_WORKER = 1.0
 """On a Ray cluster."""
 
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|)")
+_UNITS = {"": 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def seconds(time: str | float) -> float:

@@ -34,7 +34,7 @@ from lossgen.gan.downstream.study import Found, Job, carry_out
 from lossgen.gan.downstream.synthesis import Made, Synthesis
 from lossgen.gan.nets import Architecture
 from lossgen.gan.nets.dcgan import SIZES
-from lossgen.gan.script import Asked, run_script, write_picture
+from lossgen.gan.script import Asked, run_script
 from lossgen.gan.training import TrainingError
 from lossgen.runner import Budget, DataSpec, Direction, Member, Outcome, Preparation
 
@@ -179,7 +179,14 @@ class Imbalance(GANRunner):
     def described(self) -> str:
         chosen = self.chosen
         kind = "one conditional DCGAN" if chosen.conditional else "a DCGAN a class"
-        return f"{kind}, width {chosen.width}; {chosen.classifier} classifier, {chosen.classifier_steps} steps"
+        return f"{kind}, width {chosen.width}"
+
+    def setting_described(self) -> str:
+        chosen = self.chosen
+        return (
+            f"GANs: {super().setting_described()}. Classifiers: {chosen.classifier}, {chosen.classifier_steps} steps "
+            f"of Adam, learning rate {chosen.lr_classifier:g}, batches of 64"
+        )
 
 
 def counts_of(text: str) -> dict[str, int]:
@@ -227,9 +234,6 @@ def study(asked: Asked) -> None:
     for line in report.lines(found):
         click.echo(line)
     written = report.write(found, asked.out, jobs[0].recipe)
-    for name, samples in found.samples.items():
-        shown = np.concatenate([samples[label] for label in sorted(samples)])
-        written.append(write_picture(shown, asked.out / f"synthetic-{name}.png"))
     click.echo("wrote " + "\n      ".join(map(str, written)))
 
 

@@ -55,7 +55,7 @@ def test_the_richest_plan_that_fits_is_taken() -> None:
     for place, plan in enumerate(PLANS):
         assert fitted(price, 1, costs[place] / planning.SHARE * 1.001) == plan
     assert costs[0] / 4 < PLANS[0].seconds(price, 4) < costs[0] / 2  # processes wait for the last
-    with pytest.raises(InputError, match=r"takes about \d+ minutes on this machine; give --time-limit \d+m"):
+    with pytest.raises(InputError, match=r"takes about \d+ min on this machine; give --time-limit \d+m"):
         fitted(price, 1, costs[-1] * 0.9)
 
 
@@ -240,6 +240,9 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path, tin
         run(folder, out)
     (out / "plan.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):
+        run(folder, out)
+    (out / "plan.json").write_text('{"schema": 1, "data": "other", "seed": 3, "plan": {}}')
+    with pytest.raises(InputError, match=r"--seed 0: the study in .* began with seed 3; give that, or another --out"):
         run(folder, out)
     done = CliRunner().invoke(cli, ["augment", str(folder / "three"), "--out", str(out)])
     assert isinstance(done.exception, InputError) and "of no classes, or all of one" in str(done.exception)

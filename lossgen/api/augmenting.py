@@ -25,7 +25,7 @@ from lossgen.gan.auditing import FEWEST, Audit, held_against
 from lossgen.gan.cards import prints
 from lossgen.gan.data import Dataset, ImageSet
 from lossgen.gan.downstream.folds import Splits, split_again
-from lossgen.gan.downstream.plan import PLANS, Plan, Price, fitted, measured
+from lossgen.gan.downstream.plan import PLANS, SHARE, Plan, Price, fitted, measured
 from lossgen.gan.downstream.study import Found, Job, Study, carry_out, made_by
 from lossgen.gan.downstream.synthesis import Made
 from lossgen.gan.sources import read
@@ -101,6 +101,7 @@ def augment(
         say(note)
     say("… measuring what a step costs here")
     left = time_limit - (time.monotonic() - started)
+    _check_seed(out, seed)
     plan, price, prepared = _planned(data, runner, out, workers, left, device, seed, say)
     runner, splits, losses, jobs = prepared.runner, prepared.splits, prepared.losses, prepared.jobs
     for line in _plan_lines(plan, price, workers, splits, losses):
@@ -115,12 +116,14 @@ def augment(
 
     last = plan.job(price) + plan.closing(price)
     if prepared.undone(out) and last + time.monotonic() - started > time_limit:
-        raise InputError(
-            f"--time-limit: the plan's next training takes {duration(last)}; give more than {duration(2 * last)}"
-        )
-    study = carry_out(
-        splits, jobs, out / "jobs", workers, said, lambda: time.monotonic() - started + last < time_limit
-    )  # fmt: skip
+        raise InputError(f"--time-limit: what comes next in the plan takes {duration(last)}; give {duration(2 * last)}")
+    try:
+        study = carry_out(
+            splits, jobs, out / "jobs", workers, said, lambda: time.monotonic() - started + last < time_limit
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say("What was finished is kept; the same command goes on.")
+        raise
     if len(study.splits.runs) < len(splits.runs):
         say(f"Time is up: the verdict is of the {len(study.splits.runs)} of {len(splits.runs)} runs that are done.")
     for line in report.lines(study):
@@ -139,7 +142,7 @@ def augment(
     if exported is None and (out / EXPORTED).exists():
         shutil.rmtree(out / EXPORTED)  # of an earlier call with another answer
     text = out / "methods.md"
-    write_text(text, methods(study, plan, losses, runner, report, audit, __version__))
+    write_text(text, methods(study, plan, losses, runner, report, audit, __version__, seed))
     files.append(text)
     say("wrote " + "\n      ".join(map(str, files)))
     return Augmented(words, study, exported, audit, tuple(files))
@@ -184,7 +187,7 @@ def _planned(
     digest, plan = runner.data.digest, _kept(out, runner.data.digest)
     if plan is None:
         runner, price, plan = _sized(data, runner, device, seed, workers, limit)
-        _keep(out, digest, plan)
+        _keep(out, digest, plan, seed)
         return plan, price, _prepared(runner, plan, seed, device)
     runner = runner if plan.size is None else _loaded(data, device, plan.size)
     price, prepared = _price(runner, seed, device), _prepared(runner, plan, seed, device)
@@ -196,7 +199,7 @@ def _planned(
         say("Going on with the plan of the earlier call, of which all is done.")
         return plan, price, prepared
     say("The plan of the earlier call is done, and there is time for a richer one.")
-    _keep(out, digest, more)
+    _keep(out, digest, more, seed)
     return more, price, _prepared(runner, more, seed, device)
 
 
@@ -260,13 +263,25 @@ def _kept(out: Path, digest: str) -> Plan | None:
     return plan
 
 
-def _keep(out: Path, digest: str, plan: Plan) -> None:
+def _check_seed(out: Path, seed: int) -> None:
+    """Refuse to go on with a study under another seed than it began with."""
+    try:
+        began = json.loads((out / PLAN).read_text(encoding="utf-8")).get("seed", seed)
+    except (OSError, ValueError, AttributeError):
+        return  # there is none, or `_kept` says what is wrong with it
+    if began != seed:
+        raise InputError(f"--seed {seed}: the study in {out} began with seed {began}; give that, or another --out")
+
+
+def _keep(out: Path, digest: str, plan: Plan, seed: int) -> None:
     """Write the plan to where a later call looks for it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {out}: cannot make this folder: {error.strerror}") from None
-    write_text(out / PLAN, json.dumps({"schema": 1, "data": digest, "plan": asdict(plan)}, indent=2) + "\n")
+    write_text(
+        out / PLAN, json.dumps({"schema": 1, "data": digest, "seed": seed, "plan": asdict(plan)}, indent=2) + "\n"
+    )
 
 
 def _warnings(runner: Any) -> list[str]:
@@ -297,13 +312,19 @@ def _unauditable(data: Dataset, generated: Mapping[int, int]) -> dict[int, tuple
 
 def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: Sequence[NamedSource]) -> list[str]:
     named = " and ".join(loss.name for loss in losses)
-    return [
+    lines = [
         f"Plan: {splits.description}; images at {splits.runs[0].size} × {splits.runs[0].size} pixels.",
         f"In each of the {len(splits.runs)} runs five classifiers without a GAN, then GANs of {plan.steps} steps by "
         f"{named}, and two classifiers on the images of each; all classifiers take {plan.classifier_steps} steps.",
         f"Price: about {duration(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
         f"({1000 * price.gans:.0f} ms a step of the GANs, {1000 * price.classifier:.0f} ms of a classifier).",
     ]
+    if plan.seconds(price, workers) < (richest := PLANS[0].seconds(price, workers)):
+        lines.append(
+            f"Given {duration(richest / SHARE)}, it would be {len(LOSSES)} losses and five folds twice: narrower "
+            "intervals."
+        )
+    return lines
 
 
 def _export(

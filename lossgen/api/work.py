@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossgen.api.asked import Asked, configuration, function_name, seconds, workers_asked
+from lossgen.devices import default_workers
 from lossgen.errors import InputError
 from lossgen.evolution.asked import ROUNDS
 from lossgen.evolution.calibrating import calibrate_losses, calibration_in, panels_beside
@@ -60,6 +61,7 @@ def carry_out(
         view = show() if show else None
         listener = Listeners([*([view] if view else []), *asked.callbacks])
         workers = workers_asked(flags["workers"], flags["gpus_per_worker"])
+        workers = default_workers(run.config.device) if workers is None else workers
         try:
             if view:
                 view.say(f"Run {run.path}")

@@ -102,7 +102,7 @@ def _settled(data: DataConfig) -> DataConfig:
 
 
 @contextmanager
-def session_of(run: Run, workers: int | RayWorkers | None, listener: Listener) -> Iterator[Session]:
+def session_of(run: Run, workers: int | RayWorkers, listener: Listener) -> Iterator[Session]:
     """Start the workers of a run, as `workers_for` has them.
 
     Raises:

@@ -1,5 +1,6 @@
 """A comparison for a paper: the table with what is to be known of it, as Markdown and as LaTeX."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from lossgen.evolution.compare import Comparison
@@ -11,6 +12,8 @@ _ESCAPES = {
     "|": r"\textbar{}", "–": "--", "×": r"$\times$", "−": "$-$", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 """Characters that LaTeX takes for something else; a bracket in braces is never an option's."""
+_NEGATIVE = re.compile(r"(?<![\w.-])-(?=\d)")
+"""The sign of a number, which LaTeX would print as a hyphen."""
 
 
 def comparison_markdown(comparison: Comparison, setting: str, numbers: str = "", grid: Grid = None) -> str:
@@ -59,21 +62,26 @@ def comparison_latex(comparison: Comparison, setting: str, grid: Grid = None) ->
 
 
 def latex_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 0, best: int | None = None
-) -> str:  # fmt: skip
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    left: int = 0,
+    best: int | None = None,
+    label: str = "",
+) -> str:
     """A table as an environment of its own, column `left` to the left, the name in row `best` bold."""
     lines = [
         "% Written by lossgen; needs \\usepackage{booktabs}.",
         "\\begin{table}",
         "\\centering",
-        f"\\caption{{{escaped(caption)}}}",
+        f"\\caption{{{escaped(caption)}}}" + f"\\label{{{label}}}" * bool(label),
         f"\\begin{{tabular}}{{{''.join('l' if place == left else 'r' for place in range(len(columns)))}}}",
         "\\toprule",
         _tex_row([escaped(column) for column in columns]),
         "\\midrule",
     ]
     for place, row in enumerate(rows):
-        cells = [escaped(cell) for cell in row]
+        cells = [escaped(_NEGATIVE.sub("−", cell)) for cell in row]
         lines.append(_tex_row([f"\\textbf{{{cells[0]}}}", *cells[1:]] if place == best else cells))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]) + "\n"
 

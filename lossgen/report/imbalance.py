@@ -1,5 +1,7 @@
 """Whether synthetic images help a classifier: tables, the verdict in words, and pictures."""
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lossgen.files import without_nan, write_text
+from lossgen.gan.contact_sheet import grid
 from lossgen.gan.downstream.answers import Variant, variants
 from lossgen.gan.downstream.classifiers import Recipe
 from lossgen.gan.downstream.folds import Splits
@@ -22,6 +25,8 @@ from lossgen.report.documents import aligned, latex_table, markdown_table, plain
 
 USUAL_RECALL = 0.75
 """What the recall of a rare class is about, before anything is known."""
+FEW = 10
+"""Runs whose differences are said one by one."""
 TOP = ("balanced accuracy", "g-mean", "macro-F1", "AUROC")
 REAL = Variant("real only")
 
@@ -61,8 +66,8 @@ class Report:
         )
         if count < needed:
             line += (
-                f"; to tell a gain of {self.effect:g} in balanced accuracy from none takes about {needed}, where arms "
-                "differ in many images, and fewer where in few: the interval will say"
+                f"; to know a balanced accuracy to ± {self.effect:g} takes about {needed}, and what splits, GANs and "
+                "classifiers add to that the interval will say"
             )
         return [line + "."]
 
@@ -115,8 +120,30 @@ class Report:
             "validation. Recalls, g-mean and the last two columns are of the plain decision; AUROC knows none.",
             "Intervals cover split, GAN and classifier (corrected resampled t-test), each by itself and not for all of "
             "them at once.",
+            *self.cautions(study),
             *(f"Failed: {failure}" for failure in study.failures),
         ]
+
+    def cautions(self, study: Study) -> list[str]:
+        """What the numbers do not say, or say against themselves."""
+        first, counts = study.splits.runs[0], study.splits.test_counts
+        said = [
+            f"All of this is of images of {first.size} × {first.size} pixels, small networks and short trainings: "
+            "larger ones may answer otherwise."
+        ]
+        common = max(counts) / sum(counts)
+        best = max(
+            np.mean([run[arm].on_test(False).accuracy for run in study.runs if arm in run])
+            for arm in {arm for run in study.runs for arm in run}
+        )
+        if best <= common:
+            name = study.classes[int(np.argmax(counts))]
+            said.append(
+                f"No arm is right more often than who always says {name} (accuracy {common:.3f}; the best arm has "
+                f"{best:.3f}): as a classifier none of them is of use yet, and what helps such ones may not help good "
+                "ones."
+            )
+        return said
 
     def verdict(self, study: Study) -> list[str]:
         """The finding, in words."""
@@ -129,9 +156,8 @@ class Report:
             "cannot be told": "whether synthetic images help cannot be told with these data",
         }[words]  # fmt: skip
         said = (
-            f"Against the best without a GAN, chosen on validation in each run ({_counted(found.theirs)}), the best "
-            f"with synthetic images, chosen alike ({_counted(found.ours)}), changes balanced accuracy by "
-            f"{_interval(best)}."
+            "Against the best arm without a GAN, the best one with synthetic images changes balanced accuracy by "
+            f"{_interval(best)}; both are chosen on validation in each run."
         )
         asked = f"a gain of {self.effect:g}, which was asked for,"
         rarest, count = study.classes[best.rarest[0]], best.rarest[1]
@@ -140,16 +166,24 @@ class Report:
             "hurts": "",
             "does not help": f"{asked[0].upper()}{asked[1:]} is ruled out.",
             "cannot be told": (
-                f"Neither no gain nor one of {self.effect:g} is ruled out: it takes about {best.needed(self.effect)} "
-                f"test images of {rarest} to tell, and there are {count}; more runs alone would narrow the "
-                f"interval to ± {best.at_best:.3f} at best."
+                f"It may be nothing, and it may be the gain of {self.effect:g} that is asked for: "
+                + (
+                    f"to tell takes many runs on about {best.needed(self.effect)} test images of {rarest}, and there "
+                    f"are {count}"
+                    if best.needed(self.effect) > count
+                    else f"more runs would tell on the {count} test images of {rarest} that there are"
+                )
+                + f"; more runs on these would narrow the interval to ± {best.at_best:.3f} at best."
             ),
         }[words]  # fmt: skip
         real = (
             f"Against real images alone, with no remedy, it changes balanced accuracy by "
             f"{_interval(found.against_real)}."
         )
-        return [f"Verdict: {head}.", " ".join(filter(None, [said, tail])), real]
+        chosen = f"Chosen without a GAN: {_counted(found.theirs)}. With synthetic images: {_counted(found.ours)}."
+        if len(best.differences) <= FEW:
+            chosen += f" Their difference, run by run: {', '.join(f'{each:+.3f}' for each in best.differences)}."
+        return [f"Verdict: {head}.", " ".join(filter(None, [said, tail])), real, chosen]
 
     def as_json(self, study: Study, recipe: Recipe) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -179,14 +213,19 @@ class Report:
         numbers, report, table = (folder / name for name in ("imbalance.json", "report.md", "table.tex"))
         write_text(numbers, json.dumps(without_nan(self.as_json(study, recipe)), indent=2, ensure_ascii=False) + "\n")
         write_text(report, self.markdown(study))
-        caption = [*self.verdict(study), f"Design: {study.splits.description}.", self.setting, *self.notes(study)]
-        write_text(table, latex_table(*self.table(study), " ".join(caption)))
+        caption = [
+            f"Classifiers with and without synthetic images: {study.splits.description}.",
+            *self.notes(study)[:2],
+        ]
+        write_text(table, latex_table(*self.table(study), " ".join(caption), label="tab:synthetic"))
         return [
             numbers,
             report,
             table,
+            write_runs(study, folder / "runs.csv"),
             self.draw_arms(study, folder / "arms.png"),
             draw_confusion(study, folder / "confusion.png"),
+            *draw_samples(study, folder),
         ]
 
     def markdown(self, study: Study) -> str:
@@ -195,10 +234,19 @@ class Report:
         for line in self.verdict(study):
             lines += [plain(line), ""]
         lines += [*markdown_table(*self.table(study)), ""]
-        for note in [f"Design: {study.splits.description}.", self.setting, *self.notes(study)]:
+        for note in [f"Design: {study.splits.description}.", f"{self.setting}.", *self.notes(study)]:
             lines += [plain(note), ""]
-        lines += ["## By class", "", *markdown_table(*by_class(study)), ""]
-        lines += ["## Accuracy on training, validation and test images", "", *markdown_table(*accuracies(study))]
+        lines += [
+            "![Balanced accuracy of each arm above real images only](arms.png)", "",
+            "Circles: the plain decision; squares: with thresholds tuned on validation; orange: with synthetic images. "
+            "Lines are 95 % intervals, the dotted one the gain that is asked for.", "",
+        ]  # fmt: skip
+        for name in study.samples:
+            lines += [f"![Real images and images by {name}, class by class](synthetic-{name}.png)", ""]
+        lines += ["## By class", "", "Of the test images of all runs together.", ""]
+        lines += [*markdown_table(*by_class(study)), ""]
+        lines += ["![Where images of each class have gone](confusion.png)", ""]
+        lines += ["## Accuracy on real training, validation and test images", "", *markdown_table(*accuracies(study))]
         return "\n".join(lines) + "\n"
 
     def draw_arms(self, study: Study, path: Path) -> Path:
@@ -270,9 +318,51 @@ def draw_confusion(study: Study, path: Path) -> Path:
         axes.set_xticks(range(classes), names, fontsize=7, rotation=45)
         axes.set_yticks(range(classes), names if not place % columns else [""] * classes, fontsize=7)
         axes.set_title(variant.title.replace(" with ", "\nwith "), fontsize=8)
-    figure.supxlabel("taken for", fontsize=8)
-    figure.supylabel("is", fontsize=8)
+    figure.supxlabel("taken for (shares of a class, test images of all runs)", fontsize=8)
+    figure.supylabel("class", fontsize=8)
     save(figure, path)
+    return path
+
+
+def draw_samples(study: Study, folder: Path) -> list[Path]:
+    """Real training images and generated ones, class by class, a picture a loss."""
+    train = study.splits.runs[0].train
+    paths = []
+    for name, samples in study.samples.items():
+        figure = new_figure(6.4, 2.1 * len(samples) + 0.2)
+        for row, (label, made) in enumerate(sorted(samples.items())):
+            real = train.images[train.known_labels == label][: len(made)]
+            for column, (title, images) in enumerate((("real", real), (f"by {name}", made))):
+                axes = figure.add_subplot(len(samples), 2, 2 * row + column + 1)
+                axes.imshow(grid(images, 8).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                axes.set_title(f"{study.classes[label]}, {title}", fontsize=8)
+                axes.set_axis_off()
+        path = folder / f"synthetic-{name}.png"
+        save(figure, path)
+        paths.append(path)
+    return paths
+
+
+def write_runs(study: Study, path: Path) -> Path:
+    """What each arm gets right in each run, on test images: a CSV row each."""
+    columns = ["run", "arm", "threshold", "balanced accuracy", "accuracy", "g-mean", "macro-F1", "AUROC"]
+    lines = [[*columns, *(f"recall {name}" for name in study.classes)]]
+    for number, run in enumerate(study.runs):
+        for variant in variants([arm for arm in [*study.plain, *study.synthetic] if arm in run]):
+            found = run[variant.arm].on_test(variant.tuned)
+            numbers = [
+                found.balanced_accuracy,
+                found.accuracy,
+                found.g_mean,
+                float(np.mean(found.f1)),
+                found.auroc,
+                *found.recall,
+            ]
+            threshold = "tuned on validation" if variant.tuned else "plain"
+            lines.append([str(number + 1), variant.arm, threshold, *(f"{value:.6g}" for value in numbers)])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    write_text(path, text.getvalue())
     return path
 
 
@@ -300,4 +390,4 @@ def _interval(found: Contrast) -> str:
 
 
 def _counted(chosen: Sequence[Variant]) -> str:
-    return ", ".join(f"{title} {count} ×" for title, count in Counter(v.title for v in chosen).most_common())
+    return "; ".join(f"{title} {count} ×" for title, count in Counter(v.title for v in chosen).most_common())

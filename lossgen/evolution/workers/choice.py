@@ -12,16 +12,15 @@ from lossgen.settings import RayWorkers
 Workers = Pool | Here | Cluster
 
 
-def workers_for(asked: int | RayWorkers | None, assignment: Assignment, logs: Path) -> Workers:
+def workers_for(asked: int | RayWorkers, assignment: Assignment, logs: Path) -> Workers:
     """The workers that are asked for, to be used as a context manager.
 
     Args:
-        asked: a number of processes, 0 for none but this one, a Ray cluster; None for one a core, or one a GPU.
+        asked: a number of processes, 0 for none but this one, or a Ray cluster.
 
     Raises:
         InputError: Ray is asked for, and not installed.
     """
     if isinstance(asked, RayWorkers):
         return Cluster(assignment, logs, asked, max(1, default_workers("cpu")))
-    count = default_workers(assignment.device) if asked is None else asked
-    return Pool(assignment, count, logs) if count else Here(assignment, logs)
+    return Pool(assignment, asked, logs) if asked else Here(assignment, logs)

@@ -151,6 +151,13 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
     if copies:
         notes.append(f"{plural(copies, 'image')} repeat another one exactly; copies are kept in one split.")
+    if wrong := _contradicted(pool):
+        notes.append(f"{plural(wrong, 'image')} have an exact copy with another label: at least one label is wrong.")
+    if pool.groups is None:
+        notes.append(
+            f"Whose the images are is not known: a {data.group_name} may be in training and test, which flatters all "
+            "arms alike. A patients.csv in the folder (columns image and patient) keeps each in one split."
+        )
     if protocol == "paper":
         if own_test is not None:
             notes.append("The test split of the data's own is not used: --protocol paper splits all images 8:1:1.")
@@ -231,6 +238,14 @@ def _bound(pool: ImageSet) -> Ints:
     count = int(patients.max()) + 1
     links = coo_matrix((np.ones(len(prints)), (patients, count + prints)), shape=(count + int(prints.max()) + 1,) * 2)
     return np.asarray(connected_components(links, directed=False)[1][patients], dtype=np.int64)
+
+
+def _contradicted(pool: ImageSet) -> int:
+    """Images that an identical copy with another label contradicts."""
+    prints, labels = np.array([fingerprint(image) for image in pool.images]), pool.known_labels
+    _, place, counts = np.unique(prints, return_inverse=True, return_counts=True)
+    kinds_of = [len(np.unique(labels[place == repeated])) for repeated in np.flatnonzero(counts > 1)]
+    return int(sum(count for count, several in zip(counts[counts > 1], kinds_of) if several > 1))
 
 
 def _folds(

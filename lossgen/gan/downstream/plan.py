@@ -1,5 +1,6 @@
 """What fits into a time: how many runs, losses and steps, by what a step was measured to cost on this machine."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -109,6 +110,6 @@ def fitted(price: Price, workers: int, limit: float, plans: Sequence[Plan] = PLA
             return plan
     least = plans[-1].seconds(price, workers) / SHARE
     raise InputError(
-        f"--time-limit: the least that says something takes about {least / 60:.0f} minutes on this machine; give "
+        f"--time-limit: the least that says something takes about {math.ceil(least / 60)} min on this machine; give "
         f"--time-limit {least / 60 + 1:.0f}m, or more --workers"
     )

@@ -43,8 +43,11 @@ class Contrast:
     at_best: float
 
     def needed(self, effect: float) -> int:
-        """Test images of the rarest class with which the interval would not hold both 0 and `effect`, about."""
-        return math.ceil(self.rarest[1] * ((self.high - self.low) / effect) ** 2)
+        """Test images of the rarest class with which the interval would not hold both 0 and `effect`, about, to two
+        digits: with many runs, whose part of the width is luck that more of them take away."""
+        count = math.ceil(self.rarest[1] * (2 * self.at_best / effect) ** 2)
+        unit = int(10 ** max(len(str(count)) - 2, 0))
+        return math.ceil(count / unit) * unit
 
     def words(self, effect: float) -> Words:
         """What the interval says, where a gain below `effect` is none that is asked for."""

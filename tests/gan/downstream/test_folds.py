@@ -84,10 +84,23 @@ def test_copies_of_an_image_stay_together_and_bind_their_patients() -> None:
 
 def test_the_papers_protocol_is_a_tenth_each() -> None:
     splits = split_again(data(own_test=True), "paper", 0)
-    assert len(splits.runs) == 5 and not splits.fixed_test and "not used" in splits.notes[0]
+    assert len(splits.runs) == 5 and not splits.fixed_test
+    assert any("not used" in note for note in splits.notes)
     assert [(len(run.train), len(run.validation), len(run.test)) for run in splits.runs] == [(288, 36, 36)] * 5
     with pytest.raises(InputError, match="at least 2 splits"):
         split_again(data(), "paper", 0, repeats=1)
+
+
+def test_what_is_not_known_of_the_images_or_contradicts_itself_is_said() -> None:
+    known = data()
+    pool = known.train
+    assert pool.labels is not None
+    twice = ImageSet(
+        np.concatenate([pool.images, pool.images[:3]]), np.concatenate([pool.labels, 1 - pool.labels[:3]]), None
+    )
+    notes = " ".join(split_again(replace(known, train=twice), "folds", 0).notes)
+    assert "6 images have an exact copy with another label" in notes and "Whose the images are is not known" in notes
+    assert "another label" not in " ".join(split_again(known, "folds", 0).notes)
 
 
 def test_the_same_seed_splits_alike_and_another_does_not() -> None:
