@@ -62,6 +62,7 @@ bench: install
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/false_discovery.py
 	$(BIN)/python benchmarks/intervals.py
+	$(BIN)/python benchmarks/verdicts.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/overhead.py
