@@ -69,4 +69,4 @@ def workers(text: str | int) -> int | RayWorkers:
         return RayWorkers("local" if asked == "ray" else "auto")
     if re.fullmatch(r"ray://[^/\s:]+:\d+", asked):
         return RayWorkers(asked)
-    raise ValueError(f"{text!r} is no number of processes, and none of ray, ray:auto and ray://HOST:PORT")
+    raise ValueError("is no number of processes, and none of ray, ray:auto and ray://HOST:PORT")

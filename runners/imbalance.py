@@ -217,7 +217,8 @@ def study(asked: Asked) -> None:
             f"--loss: two losses are called {double}; give each a name, in a file: loss NAME(y_real, y_pred) = …"
         )
     runner.load_cut(asked.data, asked.device)
-    splits = split_again(runner.data, others["protocol"], asked.seed, others["repeats"])
+    uncut = not runner.chosen.class_counts
+    splits = split_again(runner.data, others["protocol"], asked.seed, others["repeats"], uncut)
     jobs = runner.jobs(splits, asked.losses, asked.seed, asked.steps, asked.device)
     for note in [*splits.notes, f"Design: {splits.description}.", *runner.notes()]:
         click.echo(note)

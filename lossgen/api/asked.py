@@ -266,7 +266,7 @@ def workers_asked(workers: int | str | None, gpus_per_worker: float | None) -> i
     try:
         found = None if workers is None else settings.workers(workers)
     except ValueError as error:
-        raise InputError(f"--workers: {error}") from None
+        raise InputError(f"--workers {workers}: {error}") from None
     if gpus_per_worker is None:
         return found
     if not isinstance(found, RayWorkers):

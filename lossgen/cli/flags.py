@@ -104,7 +104,7 @@ class Workers(click.ParamType):  # type: ignore[type-arg]
         try:
             found = settings.workers(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{value!r} {error}", param, ctx)
         return found if isinstance(found, int) else str(found)
 
 

@@ -329,7 +329,7 @@ def draw_samples(study: Study, folder: Path) -> list[Path]:
     train = study.splits.runs[0].train
     paths = []
     for name, samples in study.samples.items():
-        figure = new_figure(6.4, 2.1 * len(samples) + 0.2)
+        figure = new_figure(6.4, 1.2 * len(samples) + 0.2)
         for row, (label, made) in enumerate(sorted(samples.items())):
             real = train.images[train.known_labels == label][: len(made)]
             for column, (title, images) in enumerate((("real", real), (f"by {name}", made))):

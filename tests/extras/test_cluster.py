@@ -135,7 +135,7 @@ def _trained(out: Path) -> int:
     [
         (
             {"workers": "ray:nowhere"},
-            "--workers: 'ray:nowhere' is no number of processes, and none of ray, ray:auto and",
+            "--workers ray:nowhere: is no number of processes, and none of ray, ray:auto and",
         ),
         ({"workers": 2, "gpus_per_worker": 0.5}, "--gpus-per-worker: is for Ray; give --workers ray, too"),
         ({"workers": "ray", "gpus_per_worker": 0.0}, "--gpus-per-worker 0.0: give a part of a GPU"),

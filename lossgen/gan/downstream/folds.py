@@ -120,12 +120,13 @@ def cut(data: Dataset, counts: dict[str, int], seed: int) -> Dataset:
     return found
 
 
-def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | None = None) -> Splits:
+def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | None = None, whole: bool = True) -> Splits:
     """The ways that the images are split.
 
     Args:
         protocol: "folds", or the paper's 8:1:1 (Ismail et al. 2023), so often by chance.
         repeats: of the cross-validation; None: twice below `FEW` images, else once.
+        whole: whether the paper's protocol splits a test split of the data's own, too; else that is left out.
 
     Raises:
         InputError: a class, or its patients, are too few to be split so.
@@ -159,7 +160,9 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
             "arms alike. A patients.csv in the folder (columns image and patient) keeps each in one split."
         )
     if protocol == "paper":
-        if own_test is not None:
+        if own_test is not None and not whole:
+            notes.append("The test split of the data's own is left out: what classes were cut to is split 8:1:1.")
+        elif own_test is not None:
             notes.append("The test split of the data's own is not used: --protocol paper splits all images 8:1:1.")
             pool = _joined(data, [pool, own_test])
         runs = [_tenths(data, pool, rng) for _ in range(repeats or PAPER_SPLITS)]

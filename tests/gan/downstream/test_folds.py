@@ -89,6 +89,10 @@ def test_the_papers_protocol_is_a_tenth_each() -> None:
     assert [(len(run.train), len(run.validation), len(run.test)) for run in splits.runs] == [(288, 36, 36)] * 5
     with pytest.raises(InputError, match="at least 2 splits"):
         split_again(data(), "paper", 0, repeats=1)
+    few = split_again(cut(data(own_test=True), {"ill": 20}, 0), "paper", 0, whole=False)
+    assert (
+        few.test_counts[1] <= 20 and sum(map(len, (few.runs[0].train, few.runs[0].validation, few.runs[0].test))) == 200
+    )
 
 
 def test_what_is_not_known_of_the_images_or_contradicts_itself_is_said() -> None:
