@@ -13,7 +13,7 @@ import numpy as np
 from lossgen.errors import InputError
 from lossgen.gan.contact_sheet import draw_contact_sheet
 from lossgen.gan.data import constant_notes, label_notes
-from lossgen.gan.duplicates import across, duplicate_notes, fingerprint, within
+from lossgen.gan.duplicates import across, contradicted, contradiction_notes, duplicate_notes, fingerprint, within
 from lossgen.gan.folders import image_files
 from lossgen.gan.images import is_constant
 from lossgen.gan.npz import image_shapes
@@ -158,7 +158,7 @@ def describe(spec: DataSpec) -> Description:
     data = complete(read(spec), spec.seed)
     prints: dict[str, list[bytes]] = {}
     constant = []
-    labels_of: dict[bytes, Counter[int]] = {}
+    labelled: list[tuple[bytes, int]] = []
     channels = 1
     for split in SPLITS:
         part = data.splits[split]
@@ -170,14 +170,13 @@ def describe(spec: DataSpec) -> Description:
             if is_constant(pixels[None])[0]:
                 constant.append(f"{split}, {part.images.name(index)}")
             if part.labels is not None:
-                labels_of.setdefault(prints[split][-1], Counter())[int(part.labels[index])] += 1
-    conflicts = sum(counts.total() for counts in labels_of.values() if len(counts) > 1)
+                labelled.append((prints[split][-1], int(part.labels[index])))
+    conflicts = contradicted(labelled)
     shapes = np.concatenate([data.splits[split].images.shapes for split in SPLITS])
     by_area = shapes[np.argsort(shapes.prod(axis=1), kind="stable")]
     total = len(shapes)
     notes = [*data.notes, *label_notes(data), *constant_notes(constant, total), *duplicate_notes(prints)]
-    if conflicts:
-        notes.append(f"{conflicts} images have an exact copy with another label: at least one label is wrong.")
+    notes += contradiction_notes(conflicts)
     return Description(
         name=spec.name,
         path=data.path,

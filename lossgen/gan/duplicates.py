@@ -1,7 +1,8 @@
 """Exact duplicates: inside a split, and across splits, where they leak what a test must not have seen."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from lossgen.gan.images import Pixels
@@ -21,6 +22,19 @@ def fingerprint(pixels: Pixels) -> bytes:
 def within(prints: Sequence[bytes]) -> int:
     """How many images repeat an earlier one."""
     return len(prints) - len(set(prints))
+
+
+def contradicted(labelled: Iterable[tuple[bytes, int]]) -> int:
+    """How many images have an identical copy with another label, of pairs of fingerprint and label."""
+    labels_of: dict[bytes, Counter[int]] = {}
+    for image, label in labelled:
+        labels_of.setdefault(image, Counter())[int(label)] += 1
+    return sum(counts.total() for counts in labels_of.values() if len(counts) > 1)
+
+
+def contradiction_notes(count: int) -> list[str]:
+    """A sentence about them, if there are some."""
+    return [f"{count} images have an exact copy with another label: at least one label is wrong."] * bool(count)
 
 
 def across(prints: Mapping[str, Sequence[bytes]]) -> dict[tuple[str, str], int]:

@@ -33,10 +33,7 @@ class Actor:
     Args:
         number: of the worker, from 0.
         logs: folder of the run for what workers and runners print, where this machine can see it.
-        expected: versions of what the numbers depend on, where the run is.
-
-    Raises:
-        InputError: other versions are installed here.
+        expected: versions of what the numbers depend on, where the run is; with others `prepare` refuses.
     """
 
     def __init__(self, number: int, logs: str, expected: Mapping[str, str]) -> None:

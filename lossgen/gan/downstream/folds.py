@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lossgen.errors import InputError
 from lossgen.gan.data import Dataset, ImageSet, digest_of
-from lossgen.gan.duplicates import OPTIMISTIC, fingerprint
+from lossgen.gan.duplicates import OPTIMISTIC, contradicted, contradiction_notes, fingerprint
 from lossgen.gan.raw import Ints
 from lossgen.gan.splits import MADE, draw, plural
 
@@ -152,8 +152,7 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     copies = len(pool) - len(np.unique(groups)) if pool.groups is None else 0
     if copies:
         notes.append(f"{plural(copies, 'image')} repeat another one exactly; copies are kept in one split.")
-    if wrong := _contradicted(pool):
-        notes.append(f"{plural(wrong, 'image')} have an exact copy with another label: at least one label is wrong.")
+    notes += contradiction_notes(contradicted(zip(map(fingerprint, pool.images), pool.known_labels)))
     if pool.groups is None:
         notes.append(
             f"Whose the images are is not known: a {data.group_name} may be in training and test, which flatters all "
@@ -241,14 +240,6 @@ def _bound(pool: ImageSet) -> Ints:
     count = int(patients.max()) + 1
     links = coo_matrix((np.ones(len(prints)), (patients, count + prints)), shape=(count + int(prints.max()) + 1,) * 2)
     return np.asarray(connected_components(links, directed=False)[1][patients], dtype=np.int64)
-
-
-def _contradicted(pool: ImageSet) -> int:
-    """Images that an identical copy with another label contradicts."""
-    prints, labels = np.array([fingerprint(image) for image in pool.images]), pool.known_labels
-    _, place, counts = np.unique(prints, return_inverse=True, return_counts=True)
-    kinds_of = [len(np.unique(labels[place == repeated])) for repeated in np.flatnonzero(counts > 1)]
-    return int(sum(count for count, several in zip(counts[counts > 1], kinds_of) if several > 1))
 
 
 def _folds(
