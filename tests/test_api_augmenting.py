@@ -229,6 +229,9 @@ def test_what_cannot_be_done_is_said_in_a_line(folder: Path, tmp_path: Path, tin
         run(folder, tmp_path / "short", limit=1.0)
     with pytest.raises(InputError, match="would be read as images of it"):
         run(folder, folder / "out")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        run(folder, tmp_path / "file")
     (tmp_path / "mine" / "synthetic").mkdir(parents=True)  # of somebody else: it is not to be touched
     with pytest.raises(InputError, match="holds a folder synthetic that is of no study"):
         run(folder, tmp_path / "mine")

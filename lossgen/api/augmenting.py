@@ -93,6 +93,8 @@ def augment(
     folder = Path(data).expanduser()
     if folder.is_dir() and out.expanduser().resolve().is_relative_to(folder.resolve()):
         raise InputError(f"--out {out}: lies in {data}, and would be read as images of it; give a folder elsewhere")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; give a folder, or a name that is free")
     runner = _loaded(data, device)
     count = sum(map(len, (runner.data.train, runner.data.validation, runner.data.test)))
     say(f"{data}: {count} images of {len(runner.data.classes)} classes: {', '.join(runner.data.classes)}.")
@@ -101,10 +103,9 @@ def augment(
         say(note)
     say("… measuring what a step costs here")
     left = time_limit - (time.monotonic() - started)
-    _check_seed(out, seed)
     plan, price, prepared = _planned(data, runner, out, workers, left, device, seed, say)
     runner, splits, losses, jobs = prepared.runner, prepared.splits, prepared.losses, prepared.jobs
-    for line in _plan_lines(plan, price, workers, splits, losses):
+    for line in _plan_lines(plan, price if prepared.undone(out) else None, workers, splits, losses):
         say(line)
     report = Report(EFFECT, runner.setting_described())
     for line in [runner.notes()[0], *_warnings(runner), *report.beforehand(splits)]:
@@ -184,7 +185,7 @@ def _planned(
     data: str, runner: Any, out: Path, workers: int, limit: float, device: str, seed: int, say: Say
 ) -> tuple[Plan, Price, _Prepared]:  # fmt: skip
     """What is to be done, and what a step costs: a new plan, that of an earlier call, or a richer one after it."""
-    digest, plan = runner.data.digest, _kept(out, runner.data.digest)
+    digest, plan = runner.data.digest, _kept(out, runner.data.digest, seed)
     if plan is None:
         runner, price, plan = _sized(data, runner, device, seed, workers, limit)
         _keep(out, digest, plan, seed)
@@ -199,6 +200,7 @@ def _planned(
         say("Going on with the plan of the earlier call, of which all is done.")
         return plan, price, prepared
     say("The plan of the earlier call is done, and there is time for a richer one.")
+    say(f"Until that is done, too, the report in {out} is of the earlier one.")
     _keep(out, digest, more, seed)
     return more, price, _prepared(runner, more, seed, device)
 
@@ -242,11 +244,11 @@ def _richer(plan: Plan, price: Price, workers: int, limit: float) -> Plan | None
     return found if found.seconds(price, workers) > plan.seconds(price, workers) else None
 
 
-def _kept(out: Path, digest: str) -> Plan | None:
+def _kept(out: Path, digest: str, seed: int) -> Plan | None:
     """The plan of an earlier call in this folder, which goes on.
 
     Raises:
-        InputError: the folder is of other data, or holds what would be overwritten.
+        InputError: the folder is of other data or another seed, or holds what would be overwritten.
     """
     file = out / PLAN
     if not file.exists():
@@ -255,22 +257,15 @@ def _kept(out: Path, digest: str) -> Plan | None:
         return None
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
+        began = kept.get("seed", seed)
+        if began != seed:
+            raise InputError(f"--seed {seed}: the study in {out} began with seed {began}; give that, or another --out")
         known, plan = kept["data"], Plan(**kept["plan"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"--out {out}: its {PLAN} is damaged; give another folder") from None
     if known != digest:
         raise InputError(f"--out {out}: holds a study of other images; give another folder")
     return plan
-
-
-def _check_seed(out: Path, seed: int) -> None:
-    """Refuse to go on with a study under another seed than it began with."""
-    try:
-        began = json.loads((out / PLAN).read_text(encoding="utf-8")).get("seed", seed)
-    except (OSError, ValueError, AttributeError):
-        return  # there is none, or `_kept` says what is wrong with it
-    if began != seed:
-        raise InputError(f"--seed {seed}: the study in {out} began with seed {began}; give that, or another --out")
 
 
 def _keep(out: Path, digest: str, plan: Plan, seed: int) -> None:
@@ -310,15 +305,22 @@ def _unauditable(data: Dataset, generated: Mapping[int, int]) -> dict[int, tuple
     return found
 
 
-def _plan_lines(plan: Plan, price: Price, workers: int, splits: Splits, losses: Sequence[NamedSource]) -> list[str]:
+def _plan_lines(
+    plan: Plan, price: Price | None, workers: int, splits: Splits, losses: Sequence[NamedSource]
+) -> list[str]:
+    """What is planned, and its price, unless all of it is done."""
     named = " and ".join(loss.name for loss in losses)
     lines = [
         f"Plan: {splits.description}; images at {splits.runs[0].size} × {splits.runs[0].size} pixels.",
         f"In each of the {len(splits.runs)} runs five classifiers without a GAN, then GANs of {plan.steps} steps by "
         f"{named}, and two classifiers on the images of each; all classifiers take {plan.classifier_steps} steps.",
-        f"Price: about {duration(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
-        f"({1000 * price.gans:.0f} ms a step of the GANs, {1000 * price.classifier:.0f} ms of a classifier).",
     ]
+    if price is None:
+        return lines
+    lines.append(
+        f"Price: about {duration(plan.seconds(price, workers))} with {workers} worker{'s' * (workers > 1)} "
+        f"({1000 * price.gans:.0f} ms a step of the GANs, {1000 * price.classifier:.0f} ms of a classifier)."
+    )
     if plan.seconds(price, workers) < (richest := PLANS[0].seconds(price, workers)):
         lines.append(
             f"Given {duration(richest / SHARE)}, it would be {len(LOSSES)} losses and five folds twice: narrower "

@@ -12,7 +12,7 @@ from lossgen.gan.downstream.classifiers import Recipe
 from lossgen.gan.ensembles.downstream import check_arms, compare_arms
 from lossgen.gan.ensembles.embedding import load_embedding
 from lossgen.gan.ensembles.overlap import Overlaps, Variant
-from lossgen.gan.ensembles.pool import read_pool
+from lossgen.gan.ensembles.pool import check_there, read_pool
 from lossgen.gan.ensembles.selection import TRIALS, How, pick, select
 from lossgen.gan.extractors import Extractor
 from lossgen.gan.features import load_extractor
@@ -65,10 +65,12 @@ def ensemble(
     """
     check_device(device)
     real, out, weights = str(real), Path(out) if out else None, Path(weights) if weights else None
+    names = [str(each) for each in pool]
+    check_there(names)
     data = load(DataSpec(real, image_size=image_size), tuple(SIZES))
     for note in data.notes:
         say(note)
-    models = read_pool([str(each) for each in pool], data, images, seed)
+    models = read_pool(names, data, images, seed)
     if positive is not None and positive not in data.classes:
         raise InputError(f"--positive {positive}: is none of the classes of {real}: {', '.join(data.classes)}")
     if downstream:

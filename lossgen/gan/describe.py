@@ -64,6 +64,7 @@ class Description:
         constant: names of the images of one value only.
         notes: sentences for the user.
         command: the next command to run.
+        study: the command that finds out whether synthetic images help to tell the classes apart; "" without classes.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Description:
     constant: tuple[str, ...]
     notes: tuple[str, ...]
     command: str
+    study: str
     _data: RawData = field(repr=False, compare=False)
 
     @property
@@ -110,7 +112,9 @@ class Description:
         rows.append(f"{'images':<{width}}" + "".join(f"  {count:>11}" for count in self.counts.values()))
         rows += ["* made out of train"] if self.made else []
         where = [str(self.path)] if self.path else []
-        return [f"{self.name}: {self.summary}", *where, "", *rows, "", *self.notes, f"Next: {self.command}"]
+        next_ = [f"Next: {self.command}"]
+        next_ += [f"  or: {self.study} (whether synthetic images help a classifier)"] if self.study else []
+        return [f"{self.name}: {self.summary}", *where, "", *rows, "", *self.notes, *next_]
 
     def contact_sheet(self, path: Path) -> None:
         """Write a PNG of ten images a class, with the class names, to `path`.
@@ -195,6 +199,7 @@ def describe(spec: DataSpec) -> Description:
         constant=tuple(constant),
         notes=tuple(notes),
         command=_next_command(spec, data),
+        study=_study(spec, data),
         _data=data,
     )
 
@@ -208,10 +213,20 @@ def _class_counts(data: RawData, split: str) -> tuple[int, ...]:
 
 def _next_command(spec: DataSpec, data: RawData) -> str:
     words = ["lossgen", "evolve", "--data", spec.name]
-    by_name = data.path is not None and not Path(spec.name).expanduser().exists()
-    words += ["--data-dir", spec.root] if spec.root and by_name else []
+    words += ["--data-dir", spec.root] if spec.root and _by_name(spec, data) else []
     words += ["--fit", spec.fit] if spec.fit != "pad" else []
     return shlex.join(words)
+
+
+def _study(spec: DataSpec, data: RawData) -> str:
+    if not data.classes:
+        return ""
+    return shlex.join(["lossgen", "augment", str(data.path) if spec.root and _by_name(spec, data) else spec.name])
+
+
+def _by_name(spec: DataSpec, data: RawData) -> bool:
+    """Whether the data lie under the root, and not where the name itself says."""
+    return data.path is not None and not Path(spec.name).expanduser().exists()
 
 
 def _npz_contents(path: Path) -> str:

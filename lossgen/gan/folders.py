@@ -39,7 +39,10 @@ def read_folder(path: Path, name: str) -> RawData:
     found = {split: _by_class(top, name, passed_over) for split, top in tops.items()}
     names = sorted({label for classes in found.values() for label in classes if label is not None})
     labelled = len(names) > 1
-    notes = [f"Passed over beside train: {', '.join(beside)}."] if beside else []
+    notes = (
+        [] if tops == {"train": path} else [f"Its folders {', '.join(top.name for top in tops.values())} are splits."]
+    )
+    notes += [f"Passed over beside train: {', '.join(beside)}."] if beside else []
     if len(names) == 1:
         notes.append(f"All images lie in one folder, {names[0]}, so they have no labels.")
     known = read_patients(path)

@@ -107,7 +107,7 @@ class Report:
             if arm == REAL.arm:
                 rows.append([*row, "", ""])
                 continue
-            found = contrast(runs, [Variant(arm)] * len(runs), [REAL] * len(runs), study.splits)
+            found = _above_real(study, Variant(arm))
             interval = f"{found.low:+.3f} to {found.high:+.3f}" if np.isfinite(found.low) else "of one run: none"
             rows.append([*row, f"{found.mean:+.3f}", interval])
         return columns, rows
@@ -193,8 +193,10 @@ class Report:
             runs = _by_run(study, variant)
             if runs:
                 arms[variant.title] = {
-                    "all": mean_rates(runs).as_json(), "runs": {number: rate.as_json() for number, rate in runs.items()}
-                }  # fmt: skip
+                    "all": mean_rates(runs).as_json(),
+                    "runs": {number: rate.as_json() for number, rate in runs.items()},
+                    "above_real": asdict(_above_real(study, variant)),
+                }
         best = found.against_best
         return {
             "schema": 1, "classes": list(study.classes), "design": study.splits.description,
@@ -257,10 +259,9 @@ class Report:
         axes.axvline(0, color="0.6", linewidth=1)
         axes.axvline(self.effect, color="0.6", linewidth=1, linestyle=":")
         for place, variant in enumerate(rows):
-            runs = [run for run in study.runs if variant.arm in run]
-            if len(runs) < 2:
+            if sum(variant.arm in run for run in study.runs) < 2:
                 continue
-            found = contrast(runs, [variant] * len(runs), [REAL] * len(runs), study.splits)
+            found = _above_real(study, variant)
             colour = COLOURS[0] if variant.arm in study.synthetic else COLOURS[1]
             axes.plot([found.low, found.high], [place, place], color=colour, linewidth=1.4)
             axes.plot(found.mean, place, "o" if not variant.tuned else "s", color=colour, markersize=4)
@@ -379,6 +380,12 @@ def _by_run(study: Study, variant: Variant) -> dict[str, Rates]:
     """On test images, by the number of the run."""
     tested = {str(number): run[variant.arm] for number, run in enumerate(study.runs) if variant.arm in run}
     return {number: each.on_test(variant.tuned) for number, each in tested.items()}
+
+
+def _above_real(study: Study, variant: Variant) -> Contrast:
+    """What an arm is above real images only, in the runs that have it."""
+    runs = [run for run in study.runs if variant.arm in run]
+    return contrast(runs, [variant] * len(runs), [REAL] * len(runs), study.splits)
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -55,7 +55,8 @@ def test_describe_counts(root: Path) -> None:
     assert (
         text[0] == "eyes: 24 images, 12 sizes from 16 × 16 to 30 × 31 pixels, colour, 8-bit (22), 16-bit (2), 2 classes"
     )
-    assert text[-1] == f"Next: {shown.command}"
+    assert text[-2] == f"Next: {shown.command}"
+    assert text[-1] == f"  or: lossgen augment {root / 'eyes'} (whether synthetic images help a classifier)"
     assert len({len(line) for line in text[3:7]}) == 1  # the columns of the table line up
 
 

@@ -54,6 +54,7 @@ def test_splits(tmp_path: Path, names: tuple[str, ...]) -> None:
         zip(["train", "validation", "test"], [5, 6, 7][: len(names)])
     )
     assert data.classes == ("a", "b")
+    assert f"Its folders {', '.join(names)} are splits." in data.notes
 
 
 def test_train_beside_other_classes_is_a_class(tmp_path: Path) -> None:

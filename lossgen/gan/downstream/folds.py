@@ -156,7 +156,8 @@ def split_again(data: Dataset, protocol: Protocol, seed: int, repeats: int | Non
     if pool.groups is None:
         notes.append(
             f"Whose the images are is not known: a {data.group_name} may be in training and test, which flatters all "
-            "arms alike. A patients.csv in the folder (columns image and patient) keeps each in one split."
+            "arms alike. A patients.csv in a folder (columns image and patient), or an array patient in an .npz file, "
+            "keeps each in one split."
         )
     if protocol == "paper":
         if own_test is not None and not whole:

@@ -60,6 +60,17 @@ def read_pool(names: Sequence[str], data: Dataset, count: int, seed: int = 0) ->
     return [_model(path, title, data, count, seed) for path, title in paths]
 
 
+def check_there(names: Sequence[str]) -> None:
+    """Refuse a name of the pool that nothing has, before anything is read.
+
+    Raises:
+        InputError: which it is.
+    """
+    for name in names:
+        if not Path(name).expanduser().exists():
+            raise InputError(f"ensemble: {name}: no such file or folder; give images of a GAN, a model, or a run")
+
+
 def _files(name: str) -> list[tuple[str, str]]:
     """A source as it is; of a folder that holds model files, these."""
     path = Path(name).expanduser()

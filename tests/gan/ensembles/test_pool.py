@@ -214,6 +214,10 @@ def test_what_classifiers_cannot_learn_from_is_said_before_anything_is_chosen(se
     ):
         with pytest.raises(InputError, match=message):
             ensemble(real, pool, images=60, say=lambda line: None)
+    said: list[str] = []
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        ensemble(sets / "real.npz", [bare, tmp_path / "nowhere"], say=said.append)
+    assert not said
 
 
 def test_the_command_and_the_script_are_one(sets: Path) -> None:
