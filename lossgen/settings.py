@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 ObjectiveKind = Literal["quality", "robust", "stability"]
+Mode = Literal["generational", "steady"]
+MODE: Mode = "generational"
 SPACE, RUNNER, DATA = "ganetic", "dcgan", "digits"
 POPULATION, GENERATIONS, RACE_GENERATIONS = 16, 8, 12
 """A race trains few of its losses the whole way."""

@@ -54,6 +54,7 @@ def evolve(
     *,
     population: int = settings.POPULATION,
     generations: int | None = None,
+    mode: settings.Mode = settings.MODE,
     steps: int | None = None,
     objective: settings.ObjectiveKind | None = None,
     grid: str | Sequence[tuple[float, float]] | None = None,

@@ -27,6 +27,13 @@ USUAL = "the runner's own times 1:3, 1/3:1, 1/3:10 and 1:1/3"
     type=click.IntRange(min=1),
     help=f"Generations. [default: {settings.GENERATIONS}; of a race {settings.RACE_GENERATIONS}]",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(get_args(settings.Mode)),
+    default=settings.MODE,
+    help="Whether a generation waits for its last training, so that the result is the same with any number of workers; "
+    "or a loss is bred as a worker is free, and none ever waits.",
+)
 @click.option("--max-trainings", type=click.IntRange(min=1), help="GANs that the run may train, verification included.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Generator updates of the run, verification included.")
 @click.option("--max-candidates", type=click.IntRange(min=1), help="Losses that the search may propose.")

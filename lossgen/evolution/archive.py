@@ -182,6 +182,25 @@ class Archive(Database):
                 ),
             )  # fmt: skip
 
+    def forget_files(self, key: OutcomeKey) -> None:
+        """An outcome has no files any more; its place in the order of outcomes stays."""
+        with self.together() as db:
+            db.execute(
+                "UPDATE outcomes SET files = '{}' WHERE stage = ? AND digest = ? AND replicate = ? AND steps = ? "
+                "AND condition = ?",
+                dataclasses.astuple(key),
+            )
+
+    def outcomes_as_they_came(self, stage: str) -> list[tuple[OutcomeKey, Outcome]]:
+        """All outcomes of a stage, in the order in which they were recorded."""
+        rows = self.rows(
+            "SELECT stage, digest, replicate, steps, condition, status, metrics, reason, step, seconds, files, curve "
+            "FROM outcomes WHERE stage = ? ORDER BY rowid",
+            (stage,),
+        )
+        with self.reading():
+            return [(OutcomeKey(*row[:5]), _outcome(row[5:], self.path.parent)) for row in rows]
+
     def outcomes(self, stage: str | None = None) -> list[tuple[OutcomeKey, str, Outcome]]:
         """All outcomes (of a stage) with their keys and the names of their losses, in a fixed order."""
         rows = self.rows(

@@ -57,12 +57,19 @@ class Batch:
         began: when, in seconds of the run.
     """
 
-    def __init__(self, session: "Session", stage: str, steps: int, keep: Keep, told: Told) -> None:
+    def __init__(
+        self, session: "Session", stage: str, steps: int, keep: Keep, told: Told, tell: Callable[[], None] | None = None
+    ) -> None:
+        """
+        Args:
+            tell: says how far the stage has come; None to say how far this round has.
+        """
         self.session = session
         self.stage = stage
         self.steps = steps
         self.keep = keep
         self.told = told
+        self._tell = tell or self._tell_round
         self.found: dict[tuple[str, int], Outcome] = {}
         self.tasks: list[Task] = []
         self.made = 0
@@ -71,7 +78,7 @@ class Batch:
         self._jobs: dict[str, Job] = {}
         self._begun: dict[str, int] = {}
         self._under_way: dict[str, int] = {}
-        self._seconds: list[float] = []
+        self._seconds, self._ok = 0.0, 0  # of trainings that went well
 
     def add(self, job: Job) -> None:
         """Find the outcome in the archive or the cache, or put the training on the list."""
@@ -109,10 +116,10 @@ class Batch:
     def done(self, task: Task, outcome: Outcome) -> None:
         """A training has ended."""
         session = self.session
-        job = self._jobs[task.key]
+        job, begun = self._jobs.pop(task.key), self._begun.pop(task.key)
         self._under_way.pop(task.key, None)
         self.made += 1
-        self.spent += self._trainings(self.steps - self._begun[task.key])
+        self.spent += self._trainings(self.steps - begun)
         with session.run.archive.together():  # one commit for all that one training changes
             self._keep(job, outcome)
             session.save_profile()
@@ -121,9 +128,10 @@ class Batch:
         if session.cache is not None:
             session.cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
-            steps = self.steps - self._begun[task.key]
-            self._seconds.append(outcome.seconds * (session.plan_steps or steps) / max(steps, 1))
-            session.seconds_per_training = sum(self._seconds) / len(self._seconds)
+            steps = self.steps - begun
+            self._seconds += outcome.seconds * (session.plan_steps or steps) / max(steps, 1)
+            self._ok += 1
+            session.seconds_per_training = self._seconds / self._ok
         if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
             session.run.archive.set_meta("reproducible", False)
         self.found[job.key] = outcome
@@ -146,7 +154,7 @@ class Batch:
     def _forget(self, job: Job) -> None:
         """Delete what a training has left that was continued: what continues it has left the same, further on."""
         if job.after:
-            forget_files(self.session.run.archive, self._key(job, job.after), job.entry.loss.name)
+            forget_files(self.session.run.archive, self._key(job, job.after))
 
     def _trainings(self, steps: float) -> float:
         """How many of the plan's trainings so many steps come to."""
@@ -172,27 +180,30 @@ class Batch:
             left = session.forecast.left(session.clock.elapsed - self.began, self.spent)
             archive.set_meta("forecast", {"at": session.clock.elapsed, "left": left})
 
-    def _tell(self) -> None:
+    @property
+    def spent_now(self) -> float:
+        """`spent`, with what is done of the trainings under way."""
+        return self.spent + self._trainings(sum(self._done_of(key) for key in self._under_way))
+
+    def _done_of(self, key: str) -> int:
+        """Steps that a training under way has made."""
+        return max(self._under_way[key] - self._begun[key], 0)
+
+    def _tell_round(self) -> None:
         session = self.session
-        done = {key: max(step - self._begun[key], 0) for key, step in self._under_way.items()}
-        part = sum(steps / (self.steps - self._begun[key]) for key, steps in done.items())
+        part = sum(self._done_of(key) / (self.steps - self._begun[key]) for key in self._under_way)
         fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)
-        spent = self.spent + self._trainings(sum(done.values()))
         session.listener.progress(
-            self.stage, fraction, session.forecast.left(session.clock.elapsed - self.began, spent)
+            self.stage, fraction, session.forecast.left(session.clock.elapsed - self.began, self.spent_now)
         )
 
 
-def forget_files(archive: Archive, key: OutcomeKey, name: str) -> None:
-    """Delete what a training has kept, and have its outcome say so.
-
-    Args:
-        name: of the loss.
-    """
+def forget_files(archive: Archive, key: OutcomeKey) -> None:
+    """Delete what a training has kept, and have its outcome say so."""
     outcome = archive.outcome(key)
     if outcome is None or not outcome.files:
         return
-    archive.add_outcome(key, name, replace(outcome, files={}))
+    archive.forget_files(key)
     remove_files(outcome)
 
 

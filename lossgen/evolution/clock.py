@@ -1,7 +1,7 @@
 """Where the time of a run goes, and how much of it is left."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 TRAINING = ("start", "timing", "train")
@@ -14,18 +14,20 @@ class Clock:
 
     Args:
         earlier: seconds by phase of earlier sessions.
+        now: tells the time.
     """
 
-    def __init__(self, earlier: Mapping[str, float]) -> None:
+    def __init__(self, earlier: Mapping[str, float], now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._seconds = dict(earlier)
-        self._began = self._turned = time.monotonic()
+        self._began = self._turned = now()
         self._earlier = sum(earlier.values())
         self._phases = [OTHER]
 
     @property
     def elapsed(self) -> float:
         """Seconds of all sessions."""
-        return self._earlier + time.monotonic() - self._began
+        return self._earlier + self._now() - self._began
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -44,7 +46,7 @@ class Clock:
         return dict(self._seconds)
 
     def _turn(self) -> None:
-        now = time.monotonic()
+        now = self._now()
         phase = self._phases[-1]
         self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._turned
         self._turned = now

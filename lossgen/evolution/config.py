@@ -37,6 +37,8 @@ class RunConfig(BaseModel):
     trainings and their steps, verification included, and the search's proposals. `select` and `vary` name functions
     that were given from Python; the command line cannot go on with a run that has them.
 
+    `mode` says whether a search waits for a whole generation, or breeds as workers are free (`steady.py`).
+
     Of a search, `objective` says what becomes of the outcomes of a loss; `grid` are the pairs of learning rates that
     `robust` trains each with, `seeds` times; `rungs` are steps and replicates of a race, the last of them `steps` and
     all replicates. Where there are none, `race` says whether losses race over a quarter of the steps on one replicate,
@@ -61,6 +63,7 @@ class RunConfig(BaseModel):
     space_text: str = ""
     population: int = Field(settings.POPULATION, ge=1)
     generations: int | None = Field(None, ge=1)
+    mode: settings.Mode = settings.MODE
     steps: int | None = Field(None, ge=1)
     objective: settings.ObjectiveKind = "quality"
     seeds: int = Field(settings.SEEDS, ge=1)

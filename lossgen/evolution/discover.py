@@ -24,6 +24,7 @@ from lossgen.evolution.search import Search, engine_of
 from lossgen.evolution.selection import Select, select
 from lossgen.evolution.session import Session
 from lossgen.evolution.space_reader import find_space
+from lossgen.evolution.steady import SteadySearch
 from lossgen.evolution.variation import Vary, vary
 from lossgen.evolution.verdict import Verdict, judge
 from lossgen.evolution.workers.choice import workers_for
@@ -174,7 +175,7 @@ def discover(session: Session, generated: Path, select: Select = select, vary: V
     runners_up = RUNNERS_UP if conditions == 1 else 0
     plan = session.plan(baselines[0], (1 + len(baselines) + runners_up) * verify_seeds * conditions)
     session.listener.planned(plan)
-    Search(session, engine, plan).run()
+    (SteadySearch if engine.steady else Search)(session, engine, plan).run()
     if plan.audit_trainings and not session.stopping:
         with session.clock.phase("simplify"):
             check_ahead(session, engine.ranking())

@@ -5,6 +5,7 @@ purpose))`, so a candidate depends on where it stands and on the results before 
 interruption: to resume a search is to ask and tell again what was told before.
 """
 
+import bisect
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from lossgen.errors import InputError
 from lossgen.evolution.admission import Admission, Check, Proposal, check_here
-from lossgen.evolution.archive import CandidateRow
+from lossgen.evolution.archive import CandidateRow, found_name
 from lossgen.evolution.candidate import Candidate, Individual, deviation, told_values
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.selection import Select, checked_rows, select, tournament
@@ -25,7 +26,8 @@ from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.settings import POPULATION
 
-BATCH = 64
+BATCH, FEWEST_PROPOSALS = 64, 8
+"""Proposals that are judged at once, and how many of them for each candidate that is wanted."""
 MOST_PROPOSALS = 100_000
 """A generation that is not full after so many proposals stays as it is: the space holds no more."""
 FRESH_RATE = 0.1
@@ -60,12 +62,15 @@ class Engine:
         record: is given the rows of all proposals as they are made, and again where their fate changes.
         max_candidates: proposals to draw in all; None for no limit.
         fitness, spread: of a candidate's values, one a seed, to be minimised; their mean and standard deviation.
+        steady: whether `ask` may be called while candidates are open, and each `tell` selects anew: (μ + 1) selection.
+            A generation is then as many candidates, one after another, as the population has.
 
     Attributes:
-        generation: number of the next generation.
+        generation: number of the next generation; where it is steady, of the one that candidates are now drawn for.
         population: survivors, the most preferred first.
         trained: all that results were told of.
         proposed: number of proposals so far.
+        accepted: number of candidates that were asked for.
 
     Raises:
         InputError: no such space, or a seed loss is outside it.
@@ -87,6 +92,7 @@ class Engine:
         max_candidates: int | None = None,
         fitness: Callable[[Sequence[float]], float] = fmean,
         spread: Callable[[Sequence[float]], float] = deviation,
+        steady: bool = False,
     ) -> None:
         if population < 1:
             raise InputError(f"population {population}: give at least 1")
@@ -101,12 +107,17 @@ class Engine:
         self.max_candidates = max_candidates
         self.fitness = fitness
         self.spread = spread
+        self.steady = steady
         self.generation = self.proposed = 0
         self.population: list[Individual] = []
         self.trained: list[Individual] = []
         self._waiting: dict[str, tuple[Candidate, CandidateRow]] = {}
         self._told: list[Individual] = []  # of the generation that is open
         self._fitness: dict[str, float] = {}  # by place
+        self._best: Individual | None = None
+        self._fallen: dict[str, Individual] = {}  # of a steady engine, who may yet come further in a race
+        self._number = self._accepted = 0  # proposals and candidates of the generation that is being drawn
+        self.accepted = 0
 
     @property
     def exhausted(self) -> bool:
@@ -117,7 +128,7 @@ class Engine:
         """The next generation: losses that are new, pass the screen, and whose modules are sound.
 
         Args:
-            count: how many; None for the population's size.
+            count: how many; None for the population's size, and where it is steady for one.
 
         Returns:
             Fewer where the space or the limit of proposals is exhausted.
@@ -125,20 +136,44 @@ class Engine:
         Raises:
             InputError: results of the last generation have not been told.
         """
+        if self.steady:
+            return self._ask_steadily(1 if count is None else count)
         self._refuse_waiting()
-        wanted = self.size if count is None else count
+        accepted = self._breed(self.size if count is None else count)
+        self._next_generation()
+        return accepted
+
+    def _ask_steadily(self, count: int) -> list[Candidate]:
         accepted: list[Candidate] = []
-        number = 0
-        while len(accepted) < wanted and number < MOST_PROPOSALS and not self.exhausted:
-            left = BATCH if self.max_candidates is None else min(BATCH, self.max_candidates - self.proposed)
-            proposals: list[Proposal] = [(derivation, "seed", ()) for derivation in self.seeds[:left]]
-            proposals += [self._draw(self.generation, number + i) for i in range(len(proposals), left)]
-            missing = wanted - len(accepted)
-            rows, admitted = self.admission.admit(self.generation, number, proposals, missing)
-            accepted += self._accept(rows, proposals, admitted, number)
-            del self.seeds[: len(rows)]
-            number += left
+        while len(accepted) < count:
+            wanted = min(count - len(accepted), self.size - self._accepted)
+            found = self._breed(wanted)
+            accepted += found
+            if len(found) < wanted:
+                break
+            if self._accepted == self.size:
+                self._next_generation()
+        return accepted
+
+    def _next_generation(self) -> None:
         self.generation += 1
+        self._number = self._accepted = 0
+
+    def _breed(self, wanted: int) -> list[Candidate]:
+        """So many candidates more of the generation that is being drawn; fewer where there are no more."""
+        accepted: list[Candidate] = []
+        while len(accepted) < wanted and self._number < MOST_PROPOSALS and not self.exhausted:
+            first = self._number
+            left = min(BATCH, FEWEST_PROPOSALS * wanted)
+            left = left if self.max_candidates is None else min(left, self.max_candidates - self.proposed)
+            proposals: list[Proposal] = [(derivation, "seed", ()) for derivation in self.seeds[:left]]
+            proposals += [self._draw(self.generation, first + i) for i in range(len(proposals), left)]
+            rows, admitted = self.admission.admit(self.generation, first, proposals, wanted - len(accepted))
+            accepted += self._accept(rows, proposals, admitted, first)
+            del self.seeds[: len(rows)]
+            self._number += len(rows)
+        self._accepted += len(accepted)
+        self.accepted += len(accepted)
         return accepted
 
     def offer(self, derivations: Sequence[Derivation], origin: str, parent: str) -> list[Candidate | float]:
@@ -148,10 +183,12 @@ class Engine:
         Duplicates of a candidate of the same call are given as that very candidate: it is to be told of once.
         """
         self._refuse_waiting()
+        if self._number:
+            self._next_generation()
         proposals: list[Proposal] = [(derivation, origin, (parent,)) for derivation in derivations]
         rows, admitted = self.admission.admit(self.generation, 0, proposals, len(proposals))
         accepted = {candidate.place: candidate for candidate in self._accept(rows, proposals, admitted, 0)}
-        self.generation += 1
+        self._next_generation()
         places = [self.admission.place(row) for row in rows]
         return [accepted.get(place) or self._fitness.get(place, math.inf) for place in places]
 
@@ -163,6 +200,9 @@ class Engine:
         short: Sequence[int] | None = None,
     ) -> None:
         """Say how candidates of the last generation did; once all of them are told, the survivors are selected.
+
+        A steady engine selects at once. It may be told again of a candidate that had fallen short, and has come further
+        since.
 
         Args:
             candidates: of the last `ask`, in any order; those that are left out stay open, to be told later.
@@ -181,7 +221,8 @@ class Engine:
         if len(candidates) != len(values):
             raise InputError(f"tell: {len(candidates)} candidates and {len(values)} values; give one a candidate")
         digests = [candidate.digest for candidate in candidates]
-        wrong = [c.name for c in candidates if c.digest not in self._waiting or digests.count(c.digest) > 1]
+        known = self._waiting.keys() | self._fallen.keys() if self._fallen else self._waiting.keys()
+        wrong = [c.name for c in candidates if c.digest not in known or digests.count(c.digest) > 1]
         if wrong:
             raise InputError(f"tell: {wrong[0]}: not among the candidates of the last ask, or told twice")
         told = {c.digest: told_values(c, value) for c, value in zip(candidates, values, strict=True)}
@@ -191,16 +232,18 @@ class Engine:
             for c in candidates
             if told[c.digest] is not None
         ]
-        untrained = [row for digest, (_, row) in self._waiting.items() if told.get(digest, ()) is None]
+        untrained = [self._waiting[digest][1] for digest, value in told.items() if value is None]
         everything = sorted([*self._told, *fresh], key=lambda i: i.candidate.number)  # whatever the order of telling
-        closed = len(told) == len(self._waiting)
+        closed = self.steady or len(told) == len(self._waiting)
         survivors = self._selected(everything) if closed else self.population
         if untrained:
             self.record([dataclasses.replace(row, fate="untrained", reason=why) for row in untrained])
         for digest in told:
-            del self._waiting[digest]
+            self._waiting.pop(digest, None)
+            self._fallen.pop(digest, None)
+        if self.steady:
+            self._fallen |= {i.candidate.digest: i for i in fresh if i.short}
         self._keep(fresh)
-        self.trained.sort(key=lambda i: (i.candidate.generation, i.candidate.number))
         self._told = [] if closed else everything
         self.population = survivors
 
@@ -233,16 +276,59 @@ class Engine:
         self.proposed = len(rows)
         self.generation = max((row.generation + 1 for row in rows), default=0)
 
+    def reopen(self, rows: Sequence[CandidateRow]) -> list[Candidate]:
+        """Go on where an archive ends: its proposals are known, and its candidates are open, to be told of once more.
+
+        Of a steady engine, which is told in the order in which it was told before, and then knows the same.
+
+        Args:
+            rows: all proposals of the search, in their order.
+
+        Raises:
+            InputError: the engine has been asked before, or a loss is outside its space.
+        """
+        if self.generation or self._number:
+            raise InputError("reopen: comes before the first ask; make a new engine")
+        self.admission.restore(rows)
+        del self.seeds[: sum(row.origin == "seed" for row in rows)]
+        found = []
+        for row in rows:
+            if row.generation > self.generation:
+                self._next_generation()
+            self._number = row.number + 1
+            if row.fate in ("trained", "untrained"):
+                loss = parse_loss(row.loss).renamed(found_name(row.digest))
+                derivation, entry = self.space.derive(loss), Entry.unwritten(loss)
+                candidate = Candidate(row.generation, row.number, derivation, entry, row.origin, row.parents)
+                self._waiting[row.digest] = candidate, dataclasses.replace(row, fate="trained", reason="")
+                self._accepted += 1
+                self.accepted += 1
+                found.append(candidate)
+        if self._accepted == self.size:
+            self._next_generation()
+        self.record([row for _, row in self._waiting.values()])
+        self.proposed = len(rows)
+        return found
+
     def _keep(self, fresh: Sequence[Individual]) -> None:
-        """Add what was trained."""
+        """Add what was trained, in its place; what is told of for the second time replaces what was known of it."""
         for individual in fresh:
             # What fell short in a race has no fitness to be compared with.
             self._fitness[individual.candidate.place] = math.inf if individual.short else individual.fitness
-        self.trained += fresh
+            at = bisect.bisect_left(self.trained, _place(individual), key=_place)
+            if at == len(self.trained) or _place(self.trained[at]) != _place(individual):
+                self.trained.insert(at, individual)
+            else:
+                before, self.trained[at] = self.trained[at], individual
+                if before is self._best:
+                    self._best = next(iter(self.ranking()), None)
+            if math.isfinite(individual.fitness) and (self._best is None or _rank(individual) < _rank(self._best)):
+                self._best = individual
 
     def _selected(self, fresh: Sequence[Individual]) -> list[Individual]:
         """Who survives of the population and those."""
-        competitors = [*self.population, *fresh]
+        again = {i.candidate.digest for i in fresh}
+        competitors = [*(i for i in self.population if i.candidate.digest not in again), *fresh]
         survivors: list[Individual] = []
         for short in sorted({i.short for i in competitors}):
             these = [i for i in competitors if i.short == short]
@@ -256,8 +342,12 @@ class Engine:
     def ranking(self) -> list[Individual]:
         """Those with a finite fitness, best first, who came further in a race before the others; empty where there is
         none."""
-        finite = [individual for individual in self.trained if math.isfinite(individual.fitness)]
-        return sorted(finite, key=lambda i: (i.short, i.fitness, i.entry.loss.size, i.entry.digest))
+        return sorted((each for each in self.trained if math.isfinite(each.fitness)), key=_rank)
+
+    @property
+    def best(self) -> Individual | None:
+        """The first of the ranking; None where that is empty."""
+        return self._best
 
     def _refuse_waiting(self) -> None:
         if self._waiting:
@@ -290,3 +380,11 @@ class Engine:
                 self._waiting[row.digest] = candidate, row
                 accepted.append(candidate)
         return accepted
+
+
+def _place(individual: Individual) -> tuple[int, int]:
+    return individual.candidate.generation, individual.candidate.number
+
+
+def _rank(individual: Individual) -> tuple[int, float, int, str]:
+    return individual.short, individual.fitness, individual.entry.loss.size, individual.entry.digest

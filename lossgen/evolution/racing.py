@@ -143,6 +143,10 @@ class Race:
         """Steps that it takes to race so many losses, at most."""
         return race_steps(self._active(), count, self.continues)
 
+    def kept_at(self, rung: Rung) -> Keep:
+        """What of a rung's trainings stays, so that others can continue them."""
+        return "state" if self.continues and rung.steps < self.top.steps else "nothing"
+
     def room(self, steps: int, most: int) -> int:
         """How many losses so many steps suffice for; `most` at most."""
         return max((count for count in range(most + 1) if self.cost(count) <= steps), default=0)
@@ -157,9 +161,9 @@ class Race:
         control = self._control_group(generation, len(entries))
         before, active = Rung(0, 0), self._active()
         for rung in active:
-            last, goes_on = rung is active[-1], rung.steps < self.top.steps
+            last = rung is active[-1]
             jobs = [self._job(entries[i], r, rung, before) for r in range(rung.replicates) for i in going]
-            found = trainer.train(jobs, rung.steps, "state" if self.continues and goes_on else "nothing")
+            found = trainer.train(jobs, rung.steps, self.kept_at(rung))
             known = before.replicates if self.continues or before.steps == rung.steps else 0
             self.spent += sum(rung.steps - before.steps * (job.replicate < known) for job in jobs)
             scores = {i: self.objective.fitness(values[i]) for i in going}

@@ -2,10 +2,11 @@
 polished."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from lossgen.evolution.admission import check_here
 from lossgen.evolution.archive import OutcomeKey
 from lossgen.evolution.batch import Job, Keep, forget_files
 from lossgen.evolution.candidate import Candidate
@@ -54,12 +55,13 @@ def engine_of(session: Session, select: Select = select, vary: Vary = vary) -> E
         scale_free=session.ready.scale_free,
         select=select,
         vary=vary,
-        check=check,
+        check=check_here if config.mode == "steady" else check,
         faults=faults,
         record=archive.add_candidates,
         max_candidates=config.max_candidates,
         fitness=session.aim.fitness,
         spread=session.aim.spread,
+        steady=config.mode == "steady",
     )
 
 
@@ -131,6 +133,12 @@ class Search:
         dropped = set(self.race.dropped)
         trainer = self._trainer("search", candidates, self.plan.polish_trainings + self.plan.audit_trainings)
         raced = self.race.run(self.engine.generation - 1, [candidate.entry for candidate in candidates], trainer)
+        self._keep_foretold(dropped)
+        self._tell(candidates, raced)
+        return trainer.whole
+
+    def _keep_foretold(self, dropped: Collection[Rung]) -> None:
+        """Write down how well rungs have foretold so far, and say which are left out that were not among these."""
         foretold = self.race.foretold()
         for each in foretold:
             if each.dropped is not None and each.rung not in dropped:
@@ -140,8 +148,6 @@ class Search:
                 )
         if foretold:
             self.session.run.archive.set_meta(FORETOLD, [each.as_json() for each in foretold])
-        self._tell(candidates, raced)
-        return trainer.whole
 
     def _trainer(self, stage: str, candidates: Sequence[Candidate], others: int) -> "_Trainer":
         """Who trains candidates.
@@ -156,7 +162,11 @@ class Search:
         with self.session.clock.phase("select"):
             values = [each.values for each in raced]
             self.engine.tell(candidates, values, why, [each.short for each in raced])
-        best = next(iter(self.engine.ranking()), None)
+        self._tell_best()
+
+    def _tell_best(self) -> None:
+        """Say so where the best is another one."""
+        best = self.engine.best
         if best and not best.short and math.isfinite(best.fitness) and best.entry.digest != self._best:
             self._best = best.entry.digest
             shown = self.session.aim.shown(best.fitness)
@@ -165,9 +175,9 @@ class Search:
     def _forget_all(self) -> None:
         """Delete states that are left where the time was up within a race."""
         archive = self.session.run.archive
-        for key, name, outcome in archive.outcomes("search"):
+        for key, _, outcome in archive.outcomes("search"):
             if outcome.files:
-                forget_files(archive, key, name)
+                forget_files(archive, key)
 
     def _polish(self) -> None:
         """Tune the constants of the best loss by CMA-ES; what comes of it competes with all the others."""
@@ -240,4 +250,4 @@ class _Trainer:
             for job in jobs:
                 entry = job.entry
                 key = OutcomeKey(self.stage, entry.digest, job.replicate, steps, entry.condition)
-                forget_files(archive, key, entry.loss.name)
+                forget_files(archive, key)

@@ -12,6 +12,7 @@ from lossgen.evolution.clock import Clock, Forecast
 from lossgen.evolution.conditions import condition_name, condition_of
 from lossgen.evolution.entry import Entry
 from lossgen.evolution.events import Listener, Listeners, Plan, Stopped
+from lossgen.evolution.flow import Flow, Heard, Next
 from lossgen.evolution.objective import objective_for
 from lossgen.evolution.planner import SEARCH_SLACK, Timing, make_plan, mean_timing
 from lossgen.evolution.run import Run
@@ -248,6 +249,24 @@ class Session:
             self.forecast.spend(self.clock.elapsed - batch.began, batch.spent)
         self.save_profile()
         return batch.found
+
+    def train_flow(
+        self, stage: str, following: Next, heard: Heard, fraction: Callable[[float], float], reserve: int | None = None
+    ) -> None:
+        """Train what is asked for as workers are free, until nothing more is.
+
+        Args:
+            following: asked for more where workers are idle.
+            heard: hears of each outcome, also where that was known.
+            fraction: of the stage that is done, with so many of the plan's trainings made.
+            reserve: as for `train_jobs`.
+        """
+        with self.clock.phase("train"):
+            flow = Flow(self, stage, following, heard, fraction)
+            go_on, note = self._go_on(stage, reserve), self.listener.note
+            self.pool.run([], flow.done, flow.on_step, go_on, self._timeout, note, flow.more)
+            self.forecast.spend(self.clock.elapsed - flow.began, flow.spent)
+        self.save_profile()
 
     def check(self, entries: Sequence[Entry], full: bool = False) -> dict[str, Outcome]:
         """Have the workers compare modules with the kernel, and train nothing.

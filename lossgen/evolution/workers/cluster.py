@@ -23,8 +23,8 @@ from lossgen.evolution.run import versions
 from lossgen.evolution.workers.actor import Actor
 from lossgen.evolution.workers.carriage import state_of, unpack
 from lossgen.evolution.workers.messages import Assignment, Task, outcome_from_json, task_to_json
-from lossgen.evolution.workers.pool import ONE_THREAD, WORKER_DIED, Ready
-from lossgen.evolution.workers.waiting import Waiting
+from lossgen.evolution.workers.pool import NEVER, ONE_THREAD, Ready, Timeout, died_twice, refusal, too_late
+from lossgen.evolution.workers.waiting import More, Waiting, nothing_more
 from lossgen.once import handed_around
 from lossgen.runner import DataSpec, Outcome, find_runner
 from lossgen.settings import RayWorkers
@@ -155,18 +155,18 @@ class Cluster:
         on_done: Callable[[Task, Outcome], None],
         on_step: Callable[[Task, int], None] = lambda task, step: None,
         go_on: Callable[[], bool] = lambda: True,
-        timeout: float = float("inf"),
+        timeout: Timeout = NEVER,
         on_note: Callable[[str], None] = lambda text: None,
+        more: More = nothing_more,
     ) -> None:
         """As `Pool.run` has it."""
         waiting = Waiting(tasks, self._together)
         while True:
             idle = [worker for worker in self._workers if worker.idle]
             for i, worker in enumerate(idle):
-                if waiting and not go_on():
-                    waiting.clear()
-                if waiting:
-                    self._hand_out(worker, waiting.take(len(idle) - i), timeout)
+                tasks = waiting.next(len(idle) - i, go_on, more)
+                if tasks:
+                    self._hand_out(worker, tasks, timeout() if callable(timeout) else timeout)
             if not waiting and not any(worker.tasks for worker in self._workers):
                 return
             self._kill_late()
@@ -221,10 +221,9 @@ class Cluster:
             return
         self._replace(worker)
         if worker.timed_out and len(tasks) == 1:
-            reason = f"not done within its time limit of {worker.timeout:.0f} s"
-            on_done(tasks[0], Outcome("timeout", reason=reason, seconds=worker.timeout))
+            on_done(tasks[0], too_late(worker.timeout))
         elif not waiting.give_back(tasks):
-            on_done(tasks[0], Outcome("crashed", reason=WORKER_DIED))
+            on_done(tasks[0], died_twice())
 
     def _hear(self, on_step: Callable[[Task, int], None], on_note: Callable[[str], None]) -> None:
         """Pass on what workers have to say, and ask for more."""
@@ -260,8 +259,7 @@ class Cluster:
         except errors.RayError as error:
             raise LossgenError(f"Ray: {str(error).strip().splitlines()[-1]}") from None
         if answer["event"] == "error":
-            message = answer["message"]
-            raise InputError(message if answer["input"] else f"runner {self.assignment.runner}: {message}")
+            raise refusal(answer, self.assignment.runner)
         return answer
 
     def _spawn(self, number: int) -> _Worker:

@@ -14,9 +14,9 @@ from typing import Any
 
 from lossgen.errors import InputError
 from lossgen.evolution.workers.messages import Assignment, Task
-from lossgen.evolution.workers.pool import ONE_THREAD, Ready
+from lossgen.evolution.workers.pool import NEVER, ONE_THREAD, Ready, Timeout
 from lossgen.evolution.workers.serving import Server, described
-from lossgen.evolution.workers.waiting import Waiting
+from lossgen.evolution.workers.waiting import More, Waiting, nothing_more
 from lossgen.runner import Outcome
 
 
@@ -80,13 +80,13 @@ class Here:
         on_done: Callable[[Task, Outcome], None],
         on_step: Callable[[Task, int], None] = lambda task, step: None,
         go_on: Callable[[], bool] = lambda: True,
-        timeout: float = float("inf"),
+        timeout: Timeout = NEVER,
         on_note: Callable[[str], None] = lambda text: None,
+        more: More = nothing_more,
     ) -> None:
         """As `Pool.run` has it; `timeout` is not kept."""
         waiting = Waiting(tasks, self._together)
-        while waiting and go_on():
-            batch = waiting.take(1)
+        while batch := waiting.next(1, go_on, more):
             by_key = {task.key: task for task in batch}
 
             def tell(message: Mapping[str, Any], by_key: Mapping[str, Task] = by_key) -> None:

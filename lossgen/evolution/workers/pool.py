@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +16,31 @@ from typing import Any
 
 from lossgen.errors import InputError, LossgenError
 from lossgen.evolution.workers.messages import Assignment, Task, outcome_from_json, task_to_json, write
-from lossgen.evolution.workers.waiting import Waiting
+from lossgen.evolution.workers.waiting import More, Waiting, nothing_more
 from lossgen.runner import Direction, Outcome
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+NEVER = float("inf")
+Timeout = float | Callable[[], float]
 WORKER_DIED = "its worker died twice"
+
+
+def too_late(seconds: float) -> Outcome:
+    """Of a training that its time has ended."""
+    return Outcome("timeout", reason=f"not done within its time limit of {seconds:.0f} s", seconds=seconds)
+
+
+def died_twice(how: str = "") -> Outcome:
+    """Of a training over which two workers have died."""
+    return Outcome("crashed", reason=f"{WORKER_DIED}{how}")
+
+
+def refusal(message: Mapping[str, Any], runner: str) -> InputError:
+    """What a worker's event "error" stands for: what it says is of the input, or of the runner."""
+    text = message["message"]
+    return InputError(text if message["input"] else f"runner {runner}: {text}")
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,9 @@ class Pool:
         on_done: Callable[[Task, Outcome], None],
         on_step: Callable[[Task, int], None] = lambda task, step: None,
         go_on: Callable[[], bool] = lambda: True,
-        timeout: float = float("inf"),
+        timeout: Timeout = NEVER,
         on_note: Callable[[str], None] = lambda text: None,
+        more: More = nothing_more,
     ) -> None:
         """Train all tasks; `on_done` is called in the driver, in order of completion.
 
@@ -108,17 +127,18 @@ class Pool:
         Args:
             on_step: progress within a task.
             go_on: asked before a task is handed out; False lets those that run end and leaves the rest.
-            timeout: seconds a task may take; a list so many times as long as there are tasks in it.
+            timeout: seconds that a task may take, which is asked for as one is handed out where it changes; a list so
+                many times as long as there are tasks in it.
             on_note: what a runner says on the way.
+            more: asked for tasks as workers are idle and none waits for them.
         """
         waiting = Waiting(tasks, self._together)
         while True:
             idle = [worker for worker in self._workers if self._is_idle(worker)]
             for i, worker in enumerate(idle):
-                if waiting and not go_on():
-                    waiting.clear()
-                if waiting:
-                    self._hand_out(worker, waiting.take(len(idle) - i), timeout)
+                tasks = waiting.next(len(idle) - i, go_on, more)
+                if tasks:
+                    self._hand_out(worker, tasks, timeout() if callable(timeout) else timeout)
             if not waiting and not any(worker.tasks for worker in self._workers):
                 return
             self._kill_late()
@@ -161,7 +181,7 @@ class Pool:
             worker.ready = True
             self._stillborn.discard(worker.number)
         elif message["event"] == "error":
-            raise self._error(worker, message)
+            raise refusal(message, self.assignment.runner)
         elif message["key"] in worker.tasks:
             if message["event"] == "step":
                 on_step(worker.tasks[message["key"]], message["step"])
@@ -178,12 +198,9 @@ class Pool:
         if not tasks:
             return
         if worker.timed_out and len(tasks) == 1:
-            seconds = worker.timeout
-            reason = f"not done within its time limit of {seconds:.0f} s"
-            on_done(tasks[0], Outcome("timeout", reason=reason, seconds=seconds))
+            on_done(tasks[0], too_late(worker.timeout))
         elif not waiting.give_back(tasks):
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            on_done(tasks[0], Outcome("crashed", reason=f"{WORKER_DIED} ({how})"))
+            on_done(tasks[0], died_twice(f" (signal {-code})" if code < 0 else f" (exit code {code})"))
 
     def _refuse_stillborn(self, worker: _Worker, code: int) -> None:
         """Raise where a worker that has died before it was ready is not to be started once more: something from outside
@@ -242,7 +259,7 @@ class Pool:
                 self._workers = [self._spawn(worker.number)]
                 continue
             if message["event"] == "error":
-                raise self._error(worker, message)
+                raise refusal(message, self.assignment.runner)
             worker.ready = True
             self._stillborn.discard(worker.number)
             return Ready(
@@ -254,11 +271,6 @@ class Pool:
                 message["together"],
                 message["positive"],
             )
-
-    def _error(self, worker: _Worker, message: dict[str, Any]) -> LossgenError:
-        if message["input"]:
-            return InputError(message["message"])
-        return InputError(f"runner {self.assignment.runner}: {message['message']}")
 
     def _log(self, worker: _Worker) -> Path:
         return self.logs / f"worker-{worker.number}.log"

@@ -1,12 +1,21 @@
 """The tasks of a round that no worker has in hand, and how many of them one is given at a time."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lossgen.evolution.workers.messages import Task
 
 DEATHS_ALLOWED = 1
 """A training whose worker died is tried once more: the death may have had nothing to do with it."""
+
+
+More = Callable[[int], Sequence[Task]]
+"""Tasks for so many idle workers; none where there are none at the moment, or at all."""
+
+
+def nothing_more(idle: int) -> Sequence[Task]:
+    """There are no tasks but those that were given."""
+    return ()
 
 
 class Waiting:
@@ -25,8 +34,18 @@ class Waiting:
     def __bool__(self) -> bool:
         return bool(self._tasks)
 
-    def clear(self) -> None:
-        self._tasks.clear()
+    def next(self, idle: int, go_on: Callable[[], bool], more: More) -> list[Task]:
+        """What to hand out to one of so many idle workers; nothing where there is no more, or it is not to go on.
+
+        Args:
+            go_on: asked before anything is handed out; where it says no, all that waits is left.
+            more: asked where nothing waits.
+        """
+        if not go_on():
+            self._tasks.clear()
+        elif not self._tasks:
+            self._tasks.extend(more(idle))
+        return self.take(idle) if self._tasks else []
 
     def take(self, idle: int) -> list[Task]:
         """What to hand out next: one task, or trainings of the same length that advance together.

@@ -1,0 +1,233 @@
+"""A search that keeps its workers busy: the engine, the race that losses enter one by one, and whole runs."""
+
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_engine import fine, value
+from test_races import SMALL, compared
+from test_racing import ONE, THREE
+
+import lossgen
+from lossgen.api import Run
+from lossgen.errors import InputError
+from lossgen.evolution.archive import CandidateRow
+from lossgen.evolution.candidate import Candidate
+from lossgen.evolution.engine import Engine
+from lossgen.evolution.flow import Wanted
+from lossgen.evolution.racing import Race, promoted_of
+from lossgen.evolution.steady import Passed, SteadyRace
+from lossgen.runner import Outcome
+
+SIZE = 5
+
+
+def engine(**more: Any) -> Engine:
+    return Engine("ganetic", SIZE, 7, check=fine, steady=True, **more)
+
+
+def test_asks_while_candidates_are_open_and_selects_at_each_telling() -> None:
+    steady = engine()
+    first = steady.ask(4)
+    more = [steady.ask()[0] for _ in range(3)]
+    assert [c.generation for c in [*first, *more]] == [0] * 5 + [1] * 2
+    assert len({(c.generation, c.number) for c in [*first, *more]}) == 7
+    steady.tell([more[0]], [0.5])
+    assert [i.entry.digest for i in steady.population] == [more[0].digest]
+    steady.tell([first[2]], [0.25])
+    assert steady.population[0].entry.digest == first[2].digest
+    with pytest.raises(InputError, match="told twice"):
+        steady.tell([first[2]], [0.25])
+    with pytest.raises(InputError, match="5 candidates are open"):
+        steady.offer([], "polish", "")
+
+
+def test_what_comes_further_is_told_of_again_and_is_preferred() -> None:
+    steady = engine()
+    a, b = steady.ask(2)
+    steady.tell([a, b], [1.0, 2.0], short=[1, 1])
+    assert steady.best is not None and steady.best.entry.digest == a.digest
+    steady.tell([b], [9.0], short=[0])
+    assert [i.entry.digest for i in steady.population] == [b.digest, a.digest]
+    assert [(i.fitness, i.short) for i in steady.trained] == [(1.0, 1), (9.0, 0)]
+    assert steady.best.entry.digest == b.digest
+    with pytest.raises(InputError, match="told twice"):
+        steady.tell([b], [9.0])
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.booleans()), min_size=1, max_size=25), st.data())
+@settings(max_examples=20, deadline=None)
+def test_the_best_is_the_first_of_the_ranking_whatever_is_told(
+    told: list[tuple[float, bool, bool]], data: st.DataObject
+) -> None:
+    steady, open_ = engine(), list[tuple[Candidate, int]]()
+    for fitness, fails, goes_on in told:
+        if not open_ or len(open_) < 3:
+            open_ += [(candidate, 2) for candidate in steady.ask(2)]
+        candidate, short = open_.pop(data.draw(st.integers(0, len(open_) - 1)))
+        steady.tell([candidate], [math.nan if fails else fitness], short=[short])
+        if goes_on and short:
+            open_.append((candidate, short - 1))
+        assert steady.best == next(iter(steady.ranking()), None)
+        places = [(i.candidate.generation, i.candidate.number) for i in steady.trained]
+        assert places == sorted(set(places))
+        assert len({i.entry.digest for i in steady.population}) == len(steady.population) <= SIZE
+
+
+def test_reopened_and_told_in_the_same_order_it_knows_the_same() -> None:
+    kept: dict[tuple[int, int], CandidateRow] = {}
+
+    def record(rows: list[CandidateRow]) -> None:
+        kept.update({(row.generation, row.number): row for row in rows})
+
+    one, order = engine(record=record), list[Candidate]()
+    rng = np.random.default_rng(3)
+    open_ = one.ask(3)
+    for _ in range(17):
+        candidate = open_.pop(int(rng.integers(len(open_))))
+        one.tell([candidate], [value(candidate)])
+        order.append(candidate)
+        open_ += one.ask()
+    other = engine()
+    again = {candidate.digest: candidate for candidate in other.reopen(list(kept.values()))}
+    assert set(again) == {c.digest for c in [*order, *open_]}
+    for candidate in order:
+        other.tell([again[candidate.digest]], [value(candidate)])
+    assert [i.entry.digest for i in other.population] == [i.entry.digest for i in one.population]
+    assert (other.generation, other.proposed, other.accepted) == (one.generation, one.proposed, one.accepted)
+    assert [c.digest for c in one.ask(4)] == [c.digest for c in other.ask(4)]
+
+
+class Known:
+    """A candidate that is a number."""
+
+    def __init__(self, number: int, like: Candidate) -> None:
+        import dataclasses
+
+        self.digest = f"{number:04d}"
+        self.entry = dataclasses.replace(like.entry, digest=self.digest)
+        self.generation, self.number = number // 8, number
+
+
+def race(seed: int = 0, room: int = 8) -> SteadyRace:
+    return SteadyRace(Race(THREE, ONE, seed), room)
+
+
+def went(steady: SteadyRace, wanted: Wanted, value: float) -> Passed | None:
+    well = math.isfinite(value)
+    return steady.heard(wanted, Outcome("ok", {"distance": value}) if well else Outcome("diverged", reason="so"))
+
+
+def through(count: int, values: list[float]) -> tuple[dict[int, int], set[int], SteadyRace]:
+    """How far each of so many came, one after another; and who was drawn to go the whole way."""
+    like, steady = engine().ask()[0], race()
+    short: dict[int, int] = {}
+    control = set()
+    for number in range(count):
+        known: Any = Known(number, like)
+        queue = list(steady.begin(known))
+        if steady._racers[known.digest].control:
+            control.add(number)
+        while queue:
+            passed = went(steady, queue.pop(0), values[number])
+            if passed:
+                short[number] = passed.short
+                queue += passed.following
+                assert not (passed.following and passed.left)
+                if not passed.following and passed.short:
+                    assert passed.left, "its states are to be forgotten"
+    assert not steady._racers
+    return short, control, steady
+
+
+def test_the_better_of_the_last_go_on_and_some_that_were_drawn() -> None:
+    rng = np.random.default_rng(0)
+    values = [float(each) for each in rng.permutation(160)]
+    short, control, steady = through(160, values)
+    first = list[list[float]]()
+    for number in range(160):
+        first.append([values[number]])
+        last = first[-8:]
+        better = len(last) > 3 and len(last) - 1 in promoted_of(np.array(last), [each for (each,) in last])
+        assert (short[number] < 2) == (better or number in control), number
+    assert 10 <= len(control) <= 32
+    assert {0, 1, 2} == set(short.values())
+    (first_rung, _) = steady.foretold()
+    assert first_rung.control == len(control)
+
+
+def test_those_that_fail_are_not_promoted_though_all_do() -> None:
+    short, control, _ = through(40, [math.inf] * 40)
+    assert {number for number, rungs in short.items() if rungs < 2} == control
+
+
+def test_steps_are_counted_as_they_are_handed_out() -> None:
+    like, steady = engine().ask()[0], race()
+    known: Any = Known(0, like)
+    steady._racers.clear()
+    wanted = steady.begin(known)
+    assert (steady.spent, steady.entering(), [each.steps for each in wanted]) == (100, 100, [100])
+    steady._racers[known.digest].control = True
+    passed = went(steady, wanted[0], 1.0)
+    assert passed is not None
+    assert [(each.job.after, each.steps, each.keep) for each in passed.following] == [
+        (100, 200, "state"), (0, 200, "state"),
+    ]  # fmt: skip
+    assert steady.spent == 100 + 100 + 200
+
+
+def steady_run(folder: Path, name: str = "run", **more: Any) -> Run:
+    return lossgen.evolve(out=folder / name, generated=folder / "g", mode="steady", **{**SMALL, **more})
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return steady_run(tmp_path_factory.mktemp("alone"), workers=1)
+
+
+def test_no_training_is_made_twice_and_states_are_forgotten(tmp_path: Path) -> None:
+    run = steady_run(tmp_path, marks=str(tmp_path / "marks"), workers=2)
+    lines = [line.rsplit(maxsplit=2) for line in (tmp_path / "marks").read_text().splitlines() if "Evolved" in line]
+    assert len(set(map(tuple, lines))) == len(lines)
+    ways = Counter((int(begun), int(steps)) for _, begun, steps in lines)
+    assert {(0, 20), (20, 40), (0, 40), (40, 80), (0, 80)} <= set(ways)
+    assert not list((run.path / "models").rglob("*[24]0.state.json"))
+    assert not run.record()["reproducible"]
+    searched = [row for row in run.candidates if row.fate == "trained" and row.origin != "polish"]
+    assert Counter(row.generation for row in searched) == {0: 8, 1: 8, 2: 8}
+    assert run.finished
+
+
+def test_with_one_worker_it_is_the_same_twice(alone: Run, tmp_path: Path) -> None:
+    assert alone.record()["reproducible"]
+    assert compared(steady_run(tmp_path, workers=1)) == compared(alone)
+
+
+class StopAfter(lossgen.Listener):
+    def __init__(self, trainings: int) -> None:
+        self.left = trainings
+
+    def trained(self, *told: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise lossgen.Stopped
+
+
+@pytest.mark.parametrize("trainings", [1, 7, 26])
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(alone: Run, trainings: int, tmp_path: Path) -> None:
+    run = steady_run(tmp_path, workers=1, callbacks=[StopAfter(trainings)])
+    assert not run.finished
+    again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", workers=1, quiet=True)
+    assert again.finished
+    assert compared(again) == compared(alone)
+
+
+def test_a_mode_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InputError, match=re.escape("mode")):
+        lossgen.evolve(mode="eager", runner="ring", quiet=True)  # type: ignore[arg-type]
