@@ -30,7 +30,14 @@ class FakeSession:
     """A session whose workers find fault with every other module."""
 
     def __init__(self, archive: Archive, refuses: bool = True) -> None:
-        config = {"seed": 3, "population": 6, "space": "ganetic", "seed_losses": [], "max_candidates": None}
+        config = {
+            "seed": 3,
+            "population": 6,
+            "space": "ganetic",
+            "seed_losses": [],
+            "max_candidates": None,
+            "mode": "generational",
+        }
         self.aim = Objective("quality", "FD", "min", False)
         text = find_space("ganetic").text
         self.run = SimpleNamespace(archive=archive, config=SimpleNamespace(**config, space_text=text))
