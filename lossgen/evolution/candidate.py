@@ -45,6 +45,11 @@ class Candidate:
         return self.entry.loss
 
     @property
+    def size(self) -> int:
+        """Nodes."""
+        return self.loss.size
+
+    @property
     def source(self) -> str:
         """Text of the emitted module."""
         return self.entry.source

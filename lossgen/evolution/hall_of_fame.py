@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -59,6 +60,8 @@ class Ranked(Protocol):
     @property
     def loss(self) -> Loss: ...
     @property
+    def size(self) -> int: ...
+    @property
     def digest(self) -> str: ...
 
 
@@ -67,8 +70,13 @@ class _Stored:
     """A loss as the archive has it."""
 
     generation: int
-    loss: Loss
+    text: str
+    size: int
     digest: str
+
+    @cached_property
+    def loss(self) -> Loss:
+        return parse_loss(self.text)
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class HallOfFame:
 
     def add(self, candidate: Ranked, outcomes: Sequence[Outcome]) -> None:
         """Add a loss with all outcomes it has so far, in place of what was known of it; a failure rules it out."""
-        size, digest = candidate.loss.size, candidate.digest
+        size, digest = candidate.size, candidate.digest
         found = self._sizes.setdefault(size, {})
         found.pop(digest, None)
         if outcomes and all(outcome.status == "ok" for outcome in outcomes):
@@ -169,5 +177,5 @@ def hall_of(archive: Archive) -> list[HallRow]:
     for row in archive.candidates():
         found = known.get(row.digest)
         if row.fate in ("trained", "untrained") and found is not None and found.whole:
-            hall.add(_Stored(row.generation, parse_loss(row.loss), row.digest), found.outcomes)
+            hall.add(_Stored(row.generation, row.loss, row.size, row.digest), found.outcomes)
     return hall.rows()

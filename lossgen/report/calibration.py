@@ -21,6 +21,7 @@ from lossgen.report.live import duration
 from lossgen.report.tables import setting_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import RenderableType
 
 OBJECTIVES = {
@@ -207,7 +208,7 @@ def write_calibration(run: Run, calibration: Calibration) -> list[Path]:
     folder = run.path
     write_text(folder / "calibration.md", calibration_markdown(calibration, setting_of(run)))
     write_text(folder / "trainings.csv", trainings_csv(run))
-    draw(calibration, folder / "calibration.png")
+    save(calibration_figure(calibration), folder / "calibration.png")
     return [folder / name for name in ("calibration.md", "trainings.csv", "calibration.png")]
 
 
@@ -235,7 +236,7 @@ def trainings_csv(run: Run) -> str:
     return out.getvalue()
 
 
-def draw(calibration: Calibration, path: Path) -> None:
+def calibration_figure(calibration: Calibration) -> "Figure":
     """Distance over steps, a line a loss at its best rates then, the best at the end first in the legend."""
     figure = new_figure(7.5, 4.4)
     axis = figure.subplots()
@@ -256,7 +257,7 @@ def draw(calibration: Calibration, path: Path) -> None:
     axis.set_ylabel(calibration.metric)
     axis.grid(alpha=0.25, which="both")
     axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    save(figure, path)
+    return figure
 
 
 def _correlation(found: Correlation) -> str:

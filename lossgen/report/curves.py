@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from lossgen.language.lower import lower_loss
 from lossgen.language.operators import BATCH_TERMS
 from lossgen.language.printer import formula
 from lossgen.report.canvas import COLOURS, cut, new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -30,6 +33,15 @@ FEW = 5
 
 
 def loss_curves(losses: Sequence[Loss], path: Path) -> None:
+    """Draw `curves_figure`.
+
+    Raises:
+        InputError: the picture cannot be written; a constant part of a loss is not finite.
+    """
+    save(curves_figure(losses), path)
+
+
+def curves_figure(losses: Sequence[Loss]) -> "Figure":
     """Value and score-gradient of each role over the probability, a line a loss; the first loss is the subject.
 
     The horizontal axis is logistic, so that p near 0 and near 1, where losses differ most, can be read. The panels of a
@@ -37,7 +49,7 @@ def loss_curves(losses: Sequence[Loss], path: Path) -> None:
     dashed: both are seen where they coincide. Batch means are 0. A gap in a curve is where it is not finite.
 
     Raises:
-        InputError: the picture cannot be written; a constant part of a loss is not finite.
+        InputError: a constant part of a loss is not finite.
     """
     from matplotlib.lines import Line2D
 
@@ -68,7 +80,7 @@ def loss_curves(losses: Sequence[Loss], path: Path) -> None:
     if any(loss.variables() & set(BATCH_TERMS) for loss in losses):
         title += "\nwith the means of a batch held at 0"
     figure.suptitle(title, fontsize=11, parse_math=False)
-    save(figure, path)
+    return figure
 
 
 def beside_known(loss: Loss) -> list[Loss]:

@@ -1,7 +1,9 @@
 """Pictures of runs: samples, spread, progress."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +14,29 @@ from lossgen.gan.contact_sheet import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
 from lossgen.report.comparison import ordered, row_label
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SHOWN, COLUMNS = 36, 6
 IN_A_ROW = 5
 """Grids of samples side by side; more of them stand in further rows."""
 WIDE = 20.0
 """Worst over best value from which on a linear axis would show the worst alone."""
+MANY = 2000
+"""Points from which on those of a vector picture are pixels."""
 
 
 def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool:
-    """Samples of every loss's generator at the same seed, side by side. False where none were kept."""
+    """Draw `sample_figure`; False where no samples were kept."""
+    figure = sample_figure(comparison, replicate)
+    if figure is None:
+        return False
+    save(figure, path)
+    return True
+
+
+def sample_figure(comparison: Comparison, replicate: int = 0) -> "Figure | None":
+    """Samples of every loss's generator at the same seed, side by side; None where none were kept."""
     shown = []
     for result in ordered(comparison):
         outcome = result.outcomes[replicate] if len(result.outcomes) > replicate else None
@@ -29,7 +45,7 @@ def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool
             value = outcome.metrics.get(comparison.metric)
             shown.append((result, value, np.load(file, allow_pickle=False)["images"]))
     if not shown:
-        return False
+        return None
     columns = min(len(shown), IN_A_ROW)
     rows = -(-len(shown) // columns)
     titles = [f"{_broken(row_label(result), 28)}\n{_number(value)}" for result, value, _ in shown]
@@ -43,11 +59,15 @@ def sample_grids(comparison: Comparison, path: Path, replicate: int = 0) -> bool
     figure.suptitle(
         _broken(f"{comparison.metric} of each; samples at equal seeds (replicate {replicate})", 90), fontsize=9
     )
-    save(figure, path)
-    return True
+    return figure
 
 
 def box_plot(comparison: Comparison, path: Path) -> None:
+    """Draw `box_figure`."""
+    save(box_figure(comparison), path)
+
+
+def box_figure(comparison: Comparison) -> "Figure":
     """Spread over seeds, a box and its points a loss, the best on top; the triangle is the mean."""
     results = [result for result in ordered(comparison) if result.values]
     labels = [
@@ -69,7 +89,7 @@ def box_plot(comparison: Comparison, path: Path) -> None:
     axis.set_xlabel(f"{comparison.metric} ({'lower' if comparison.direction == 'min' else 'higher'} is better)")
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(axis="x", alpha=0.25)
-    save(figure, path)
+    return figure
 
 
 def _number(value: float | None) -> str:
@@ -82,29 +102,47 @@ def _broken(text: str, width: int) -> str:
 
 
 def progress_curve(archive: Archive, objective: str, minimise: bool, path: Path) -> None:
-    """Fitness of every candidate that was trained the whole way, in order of proposal, and the best so far."""
+    """Draw `progress_figure`."""
+    save(progress_figure(_points(archive), objective, minimise), path)
+
+
+def _points(archive: Archive) -> list[tuple[int, float | None]]:
+    """Generation and value of what was trained the whole way, in order of proposal."""
     whole = {digest: found.value for digest, found in searched(archive).items() if found.whole}
-    points = [
+    return [
         (row.generation, whole[row.digest])
         for row in archive.candidates()
         if row.fate == "trained" and row.digest in whole
     ]
+
+
+def log_axis(axis: Any) -> None:
+    """A logarithmic y axis whose numbers are written as people write them, on a part of a decade, too."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:.3g}" if high < 10 * low else "")
+    axis.tick_params(axis="y", which="minor", labelsize=8)
+
+
+def progress_figure(points: Sequence[tuple[int, float | None]], objective: str, minimise: bool) -> "Figure":
+    """Fitness of every candidate that was trained the whole way, in order of proposal, and the best so far."""
     values = np.array([np.nan if value is None else value for _, value in points], float)
     figure = new_figure(7, 3.8)
     axis = figure.subplots()
     at = np.arange(1, len(values) + 1)
     generations = np.array([generation for generation, _ in points])
-    for generation in sorted(set(generations.tolist())):
-        of = generations == generation
-        axis.plot(at[of], values[of], "o", markersize=4, color=COLOURS[generation % len(COLOURS)], alpha=0.7)
+    for place, colour in enumerate(COLOURS):
+        of = generations % len(COLOURS) == place
+        axis.plot(at[of], values[of], "o", markersize=4, color=colour, alpha=0.7, rasterized=len(at) > MANY)
     if np.isfinite(values).any():
         filled = np.where(np.isnan(values), np.inf if minimise else -np.inf, values)
         best = np.minimum.accumulate(filled) if minimise else np.maximum.accumulate(filled)
-        axis.step(at[np.isfinite(best)], best[np.isfinite(best)], where="post", color="0.2", label="best so far")
+        axis.step(at[np.isfinite(best)], best[np.isfinite(best)], where="post", color="black", label="best so far")
         axis.legend(fontsize=8)
         if minimise and np.nanmin(values) > 0:
-            axis.set_yscale("log")
+            log_axis(axis)
     axis.set_xlabel("candidate, in order of proposal (a colour a generation)")
     axis.set_ylabel(objective)
     axis.grid(alpha=0.25)
-    save(figure, path)
+    return figure

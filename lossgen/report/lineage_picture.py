@@ -15,6 +15,7 @@ from lossgen.report.layers import Stop, place, stops_of, way
 from lossgen.report.lineage import SHORT, called, value_text
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from matplotlib.path import Path as Curve
 
 LETTER, LINE, PADDING = 0.0775, 0.155, 0.09
@@ -43,13 +44,19 @@ def generations(graph: "nx.DiGraph[str]") -> dict[str, tuple[int, int]]:
 
 
 def draw_lineage(graph: "nx.DiGraph[str]", digest: str, path: Path) -> None:
-    """Draw where a loss comes from, as the picture that the path's suffix says.
-
-    Args:
-        graph: the ancestry of the loss.
+    """Draw `lineage_figure` as the picture that the path's suffix says.
 
     Raises:
         InputError: the picture cannot be written.
+    """
+    save(lineage_figure(graph, digest), path)
+
+
+def lineage_figure(graph: "nx.DiGraph[str]", digest: str) -> "Figure":
+    """Where a loss comes from.
+
+    Args:
+        graph: the ancestry of the loss.
     """
     from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 
@@ -104,7 +111,7 @@ def draw_lineage(graph: "nx.DiGraph[str]", digest: str, path: Path) -> None:
         axis.text(left + BOX - PADDING, first, value_text(graph.nodes[node]), ha="right", **font)
         for number, text in enumerate(_wrapped(graph.nodes[node]["formula"]), 1):
             axis.text(left + PADDING, first + number * LINE, text, color="#333333", **font)
-    save(figure, path)
+    return figure
 
 
 def _title(graph: "nx.DiGraph[str]", digest: str) -> list[str]:
