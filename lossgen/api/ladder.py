@@ -23,6 +23,7 @@ from lossgen.kernel.fingerprint import fingerprint
 from lossgen.kernel.screen import screen
 from lossgen.language.loss import Loss
 from lossgen.language.lower import lower_loss
+from lossgen.report.html import write_ladder_report
 from lossgen.report.ladder import ladder_lines, write_ladder
 from lossgen.runner import Fit, find_runner
 
@@ -126,6 +127,7 @@ def verify(
             break
         climbed = Ladder(climb.names, [*climbed.steps, TRY[rung](climb)])
         write_ladder(climbed, climb.folder)
+        write_ladder_report(climb.folder)
     if not quiet:
         from rich.console import Console
 

@@ -156,6 +156,20 @@ class Run:
             record: dict[str, Any] = without_nan(opened.record())
             return record
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write report.html as the run is now, and return its path: what `lossgen report RUN` does.
+
+        Args:
+            path: of the file; by default in the run's folder.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        from lossgen.report.html import write_report
+
+        with runs.open_run(self.path, locked=False) as opened:
+            return write_report(opened, Path(path) if path is not None else None)
+
     def lineage(self) -> "nx.DiGraph[str]":
         """Which losses came from which: see `evolution.lineage.lineage`."""
         from lossgen.evolution.lineage import lineage

@@ -26,6 +26,7 @@ from lossgen.evolution.variation import vary as usual
 from lossgen.evolution.widening import holds_comparison, open_wider
 from lossgen.report.calibration import calibration_lines, write_calibration
 from lossgen.report.ending import comparison_lines, discovery_lines
+from lossgen.report.html import PageWriter, write_report
 from lossgen.report.summary import write_comparison, write_discovery
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def carry_out(
             if view:
                 view.say(f"Run {run.path}")
             with session_of(run, workers, listener) as session, ctrl_c_stops(session):
+                pages = PageWriter(run, session.clock, session.listener.note)
+                session.listener = Listeners([session.listener, pages], session.stop)
                 _work(asked, session, view)
                 return run.path, session.stopped
         except (KeyboardInterrupt, Stopped) as end:
@@ -139,18 +142,18 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         generated = Path(asked.flags["generated"])
         discovery = discover(session, generated, asked.select or by_fronts, asked.vary or usual)
         with session.clock.phase("report"):
-            written = write_discovery(run, discovery)
+            written = [*write_discovery(run, discovery), _page(session)]
         lines = discovery_lines(run, discovery, written)
     elif asked.kind == "calibrate":
         calibrate_losses(session)
         calibration = calibration_in(run, _beside(asked))
         with session.clock.phase("report"):
-            written = write_calibration(run, calibration) if calibration else []
+            written = [*(write_calibration(run, calibration) if calibration else []), _page(session)]
         lines = calibration_lines(run, calibration, written)
     else:
         comparison = compare_losses(session)
         with session.clock.phase("report"):
-            written = write_comparison(run, comparison)
+            written = [*write_comparison(run, comparison), _page(session)]
         lines = comparison_lines(run, comparison, written, session.stopped)
     session.save_profile()
     if view:
@@ -159,6 +162,11 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         view.close()
         for part in lines:
             view.console.print(part, highlight=False, soft_wrap=isinstance(part, Text), crop=False)
+
+
+def _page(session: Session) -> Path:
+    session.save_profile()
+    return write_report(session.run)
 
 
 def _beside(asked: Asked) -> list[str]:

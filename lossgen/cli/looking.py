@@ -1,4 +1,4 @@
-"""The commands that look: data, runs and show."""
+"""The commands that look: data, runs, show and report."""
 
 import json
 from pathlib import Path
@@ -99,6 +99,24 @@ def show(run: str, as_json: bool, as_csv: bool, lineage: str | None, plot: Path 
     for flag, path in (("--plot", plot), ("--graphml", graphml)):
         if path is not None:
             click.echo(f"{flag[2:]}: {path}", err=as_json or as_csv)
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("run", metavar="RUN")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; else report.html in the folder.")
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
+def report(run: str, out: Path | None, opens: bool) -> None:
+    """Write the report of a run or a ladder anew: one HTML file, which holds all that it shows.
+
+    RUN is its folder, or a prefix of its name under ./runs. A run that ends writes its report itself, and one that goes
+    on writes it anew from time to time.
+    """
+    from lossgen.api.reporting import write
+
+    path = write(run, out)
+    click.echo(str(path))
+    if opens:
+        click.launch(path.absolute().as_uri())
 
 
 def _lineage(archive: "Archive", loss: str | None, as_json: bool, plot: Path | None, graphml: Path | None) -> list[str]:

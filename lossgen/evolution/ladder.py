@@ -120,6 +120,7 @@ class Step:
         trials = [
             {
                 "what": trial.what, "metric": trial.comparison.metric,
+                "direction": trial.comparison.direction, "steps": trial.comparison.steps,
                 "found": [
                     {**vars(beside), "ratio": list(beside.ratio) if beside.ratio else None}
                     for beside in trial.found.values()

@@ -19,7 +19,10 @@ def ladder_lines(ladder: Ladder, folder: Path) -> list[str]:
     for step in ladder.steps:
         lines += step_lines(step)
     lines += ["", *(ladder.headline(loss) for loss in ladder.losses)]
-    return [*lines, f"{folder / MARKDOWN} has the tables; each rung's folder is a run that `lossgen show` knows."]
+    return [
+        *lines,
+        f"{folder / MARKDOWN} has the tables, report.html all of it; each rung's folder is a run of its own.",
+    ]
 
 
 def step_lines(step: Step) -> list[str]:

@@ -1,0 +1,75 @@
+"""Figures that a page has and a run's folder has not: the waterfall, and the front over generations."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lossgen.report.canvas import COLOURS, new_figure
+from lossgen.report.figures import MANY, log_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LATER = {"duplicate": "duplicates", "untrained": "left untrained", "cache": "from the cache"}
+KEPT = ("trained", "cache", "verified")
+
+
+def waterfall_figure(waterfall: Mapping[str, int]) -> "Figure":
+    """What became of the proposals: a bar each, those that were trained in colour."""
+    rows = [(_called(fate), count, fate in KEPT) for fate, count in waterfall.items()]
+    figure = new_figure(7.0, 0.6 + 0.27 * len(rows))
+    axis = figure.subplots()
+    axis.barh(
+        range(len(rows)), [count for _, count, _ in rows],
+        color=[COLOURS[2] if kept else COLOURS[6] if place else COLOURS[1] for place, (_, _, kept) in enumerate(rows)],
+    )  # fmt: skip
+    for place, (_, count, _) in enumerate(rows):
+        axis.text(count, place, f" {count}", va="center", fontsize=8)
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.12 * max(count for _, count, _ in rows))
+    axis.spines[["top", "right", "bottom"]].set_visible(False)
+    axis.set_xticks([])
+    return figure
+
+
+def _called(fate: str) -> str:
+    if fate in ("proposed", *KEPT):
+        return fate
+    return LATER.get(fate, f"rejected: {fate}")
+
+
+def front_figure(
+    points: Sequence[tuple[int, int, float]], front: Sequence[tuple[int, float]], objective: str, minimise: bool
+) -> "Figure":
+    """Value over size, later generations darker, and the front of the best of each size.
+
+    Args:
+        points: generation, size and value of what was trained the whole way.
+        front: size and value of those that are better than the best of every smaller size.
+    """
+    figure = new_figure(7.0, 3.8)
+    axis = figure.subplots()
+    generations, sizes, values = (np.array(column, float) for column in zip(*points, strict=True))
+    shown = axis.scatter(
+        sizes, values, c=generations, cmap="viridis_r", s=14, alpha=0.75, linewidths=0, rasterized=len(points) > MANY
+    )
+    axis.step(
+        [size for size, _ in front],
+        [value for _, value in front],
+        where="post",
+        marker="D",
+        markersize=3.5,
+        color=COLOURS[0],
+        label="front",
+    )
+    if minimise and values.min() > 0:
+        log_axis(axis)
+    axis.set_xlabel("size (nodes)")
+    axis.set_ylabel(objective)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.25)
+    if len(set(generations.tolist())) > 1:
+        figure.colorbar(shown, ax=axis, label="generation")
+    return figure

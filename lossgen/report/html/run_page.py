@@ -1,0 +1,448 @@
+"""The page of a run: of a search, a comparison or a calibration."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from lossgen import settings
+from lossgen.codegen.card import card
+from lossgen.codegen.card_text import card_lines, screen_line, title_lines
+from lossgen.codegen.load import read_emitted
+from lossgen.codegen.torch_module import emit_torch
+from lossgen.errors import InputError
+from lossgen.evolution.audit import audit_of
+from lossgen.evolution.calibrating import STAGE, calibration_in
+from lossgen.evolution.clock import overhead
+from lossgen.evolution.compare import Comparison, Result
+from lossgen.evolution.conditions import pair_text
+from lossgen.evolution.hall_of_fame import HallRow, hall_of
+from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, lineage
+from lossgen.evolution.racing import FORETOLD
+from lossgen.evolution.results import comparison_of, verdict_of
+from lossgen.evolution.run import Run, versions
+from lossgen.evolution.searched import searched
+from lossgen.evolution.verdict import standing
+from lossgen.language.loss import Loss
+from lossgen.language.mathml import loss_mathml
+from lossgen.language.parser import parse_loss
+from lossgen.language.printer import formula, print_loss
+from lossgen.report.calibration import calibration_figure, plateau_line, shown
+from lossgen.report.comparison import (
+    LOSS,
+    cells_of,
+    edge_lines,
+    ordered,
+    other_cells,
+    remarks,
+    row_label,
+    standing_lines,
+    title_of,
+)
+from lossgen.report.curves import curves_figure
+from lossgen.report.ending import same_setting
+from lossgen.report.figures import box_figure, progress_figure, sample_figure
+from lossgen.report.html.blocks import (
+    Block,
+    Code,
+    Facts,
+    LossCard,
+    Page,
+    Picture,
+    Section,
+    Sheet,
+    Words,
+    drawn,
+    pixels,
+)
+from lossgen.report.html.charts import front_figure, waterfall_figure
+from lossgen.report.lineage import story
+from lossgen.report.lineage_picture import lineage_figure
+from lossgen.report.live import duration, waterfall_text
+from lossgen.report.tables import audit_lines, numbers_of, setting_of, verdict_lines
+
+KINDS = {"evolve": "Search", "compare": "Comparison", "calibrate": "Calibration", "ask": "Search, trained elsewhere"}
+SHOWN_LINEAGE = 40
+"""Losses of a lineage that a picture of it has at most."""
+WIDEST = 5
+"""Curves of one figure."""
+
+
+def run_page(run: Run) -> Page:
+    """What a run's folder holds, as it is now."""
+    config, archive = run.config, run.archive
+    comparison = comparison_of(archive)
+    known = _searched(run) if config.kind in ("evolve", "ask") else None
+    sections = [
+        *(_compared(run, comparison) if comparison else []),
+        *(_champion(run, comparison) if comparison and config.kind == "evolve" else []),
+        *(_search(run, known) if known else []),
+        *(_calibration(run) if config.kind == STAGE else []),
+        *(_losses(run, comparison) if comparison and config.kind == "compare" else []),
+        Section("How it was made", _made(run)),
+    ]
+    data = archive.meta("protocol", {}).get("data", {}).get("name", config.data.name)
+    on = f"{Path(config.runner).stem} on {Path(str(data)).name}"
+    about = f"{on}; {setting_of(run)}" if archive.meta("protocol") else on
+    return Page(f"{KINDS[config.kind]}: {run.name}", about, _headline(run, comparison, known), _state(run), sections)
+
+
+def _state(run: Run) -> tuple[str, str]:
+    archive, kind = run.archive, run.config.kind
+    if archive.meta("finished", False):
+        return "finished", f"after {duration(sum(archive.meta('profile', {}).values()))} of work"
+    again = f"lossgen {kind} --resume {shlex.quote(str(run.path))}"
+    if kind == "ask":
+        return "open", f"its trainings run elsewhere; go on with: lossgen ask {shlex.quote(str(run.path))}"
+    if (archive.meta("result") or {}).get("interim"):
+        return "interim", f"stopped on the way; go on with: {again}"
+    return "running", f"or stopped; this page is written anew while it goes on. A stopped run goes on with: {again}"
+
+
+def _headline(run: Run, comparison: Comparison | None, known: "_Known | None") -> list[str]:
+    """The finding, as far as there is one."""
+    archive = run.archive
+    if comparison is not None and run.config.kind == "evolve":
+        waterfall = archive.waterfall()
+        return verdict_lines(verdict_of(archive), waterfall.get("trained", 0) + waterfall.get("cache", 0))
+    if comparison is not None:
+        return _best_of(comparison)
+    if run.config.kind == STAGE:
+        calibration = calibration_in(run)
+        return [plateau_line(calibration)] if calibration else ["Not all trainings have come to the first budget yet."]
+    if known is not None and known.hall:
+        best = known.best
+        return [
+            f"Best so far: {best.name}, {known.objective} {best.value:.4g} in the search.",
+            "Not verified yet: of many losses the best by few trainings is one that was lucky, too.",
+        ]
+    return ["Nothing is trained the whole way yet."]
+
+
+def _best_of(comparison: Comparison) -> list[str]:
+    found = standing(comparison)
+    if found is None:
+        return ["Nothing can be told apart: too few trainings ended well."]
+    near = [label for label, p in found.p.items() if p >= 0.05]
+    behind = [label for label, p in found.p.items() if p < 0.05]
+    best = found.best
+    mean = f"{best.summary.mean:.4g}" if best.summary else ""
+    lines = [f"{best.label} has the best mean: {comparison.metric} {mean} over {len(best.values)} seeds."]
+    if near:
+        lines.append(f"Not shown to differ from it: {', '.join(near)}.")
+    if behind:
+        lines.append(f"Behind it (p < 0.05, corrected): {', '.join(behind)}.")
+    return lines
+
+
+def _compared(run: Run, comparison: Comparison) -> list[Section]:
+    """Table, box plot and samples."""
+    grid, search = run.config.grid, run.config.kind == "evolve"
+    columns, rows = cells_of(comparison)
+    best = next((place for place, result in enumerate(ordered(comparison)) if result.summary is not None), None)
+    notes = [*standing_lines(comparison), *(edge_lines(comparison, grid) if search else remarks(comparison, grid))]
+    if search:
+        fresh = f"All were retrained on {run.config.verify_seeds} fresh seeds; the champion was named before."
+        notes = [fresh, *notes]
+    blocks: list[Block] = [Sheet(columns, rows, title_of(comparison), [columns.index(LOSS)], best), Words(notes)]
+    having = [result for result in comparison.results if result.values]
+    if having:
+        told = f"Box plot of {comparison.metric} over seeds: " + "; ".join(
+            f"{row_label(result)}: {min(result.values):.4g} to {max(result.values):.4g}" for result in having
+        )
+        caption = "A point a seed, a box from quartile to quartile; the triangle is the mean."
+        blocks.append(drawn(box_figure(comparison), told, caption, "box"))
+    others, cells = other_cells(comparison)
+    if cells:
+        numbers = numbers_of(run.archive.meta("protocol", {}))
+        blocks.append(Sheet(others, cells, f"What was measured besides, mean ± standard deviation. {numbers}"))
+    sections = [Section("Verification" if search else "Comparison", blocks)]
+    samples = sample_figure(comparison)
+    if samples is not None:
+        names = ", ".join(row_label(result) for result in ordered(comparison))
+        told = f"Generated images, a grid each by the generators of {names}"
+        sections.append(Section("Samples", [pixels(samples, told, "The same seed for all; not chosen.")]))
+    return sections
+
+
+def _champion(run: Run, comparison: Comparison) -> list[Section]:
+    """Formula, card, source, curves and lineage."""
+    champion = next(iter(comparison.of("champion")), None)
+    if champion is None:
+        return []
+    loss = parse_loss(champion.loss)
+    blocks: list[Block] = [loss_card(loss, "named by the search, verified on fresh seeds", _written(run, champion))]
+    baselines = [parse_loss(result.loss) for result in comparison.of("baseline")]
+    blocks += _curves([loss, *baselines])
+    sections = [Section("Champion", blocks)]
+    try:
+        graph = lineage(run.archive)
+        digest = find_loss(run.archive, graph, CHAMPION)
+    except InputError as error:
+        return [*sections, Section("Lineage", [Words([str(error)])])]
+    above = ancestry(graph, digest)
+    told = list(story(run.archive, above, digest))
+    if len(above) <= SHOWN_LINEAGE:
+        caption = f"{len(above)} losses, from those that were drawn anew to the champion."
+        picture = drawn(lineage_figure(above, digest), " ".join(" ".join(told).split()), caption, "lineage")
+        lines: list[Block] = [Picture(picture.drawing, picture.told, caption, paper=True)]
+    else:
+        lines = [Words([f"The champion comes from {len(above)} losses, too many for a picture here."])]
+    return [*sections, Section("Lineage", [*lines, Code("The lineage in words", "\n".join(told))])]
+
+
+def _written(run: Run, champion: Result) -> str:
+    """The text of the champion's module, where it is where it was written; "" else."""
+    file = run.archive.meta("champion_file")
+    if not file:
+        return ""
+    try:
+        source = Path(file).read_text(encoding="utf-8")
+        same = read_emitted(source, file).digest() == parse_loss(champion.loss).digest()
+    except (OSError, UnicodeDecodeError, InputError):
+        return ""
+    return source if same else ""
+
+
+def _curves(losses: Sequence[Loss]) -> list[Block]:
+    losses = list({loss.digest(): loss for loss in losses}.values())[:WIDEST]
+    try:
+        figure = curves_figure(losses)
+    except InputError as error:
+        return [Words([f"No curves: {error}"])]
+    names = ", ".join(loss.name for loss in losses[1:])
+    told = f"Value and score-gradient of {losses[0].name} over the discriminator's probability, beside {names}"
+    return [drawn(figure, told, "Above the value, below the gradient that a score receives, by role.", "curves")]
+
+
+def loss_card(loss: Loss, part: str, source: str = "") -> LossCard:
+    """A loss with all that it takes to judge and to use it.
+
+    Args:
+        source: of its module; else as lossgen writes it.
+    """
+    measured = card(loss)
+    text = "\n".join([*title_lines(measured), "", *card_lines(measured), screen_line(measured)])
+    source = source or emit_torch(loss)
+    texts = [Code("Source", source, f"{loss.name.lower()}.py"), Code("Card", text), Code("Loss text", print_loss(loss))]
+    return LossCard(loss.name, part, loss_mathml(loss), texts)
+
+
+class _Known:
+    """What the search of a run came to.
+
+    Attributes:
+        points: generation, size and value of what went the whole way, in order of proposal; None for a failure.
+        hall: the best of each size.
+    """
+
+    def __init__(self, run: Run) -> None:
+        archive = run.archive
+        self.objective, direction = next(iter(archive.meta("objectives", {"fitness": "min"}).items()))
+        self.minimise = direction == "min"
+        whole = {digest: found.value for digest, found in searched(archive).items() if found.whole}
+        self.points = [
+            (row.generation, row.size, whole[row.digest])
+            for row in archive.candidates()
+            if row.fate == "trained" and row.digest in whole
+        ]
+        self.hall: list[HallRow] = hall_of(archive)
+
+    @property
+    def best(self) -> HallRow:
+        return [row for row in self.hall if row.front][-1]
+
+
+def _searched(run: Run) -> _Known | None:
+    return _Known(run) if run.archive.candidates() else None
+
+
+def _search(run: Run, known: _Known) -> list[Section]:
+    archive = run.archive
+    waterfall = archive.waterfall()
+    what = waterfall_text(waterfall)
+    blocks: list[Block] = [drawn(waterfall_figure(waterfall), what, f"{what}.", "waterfall")]
+    foretold = _foretold(archive.meta(FORETOLD, []))
+    blocks += [foretold] if foretold else []
+    blocks.append(Words(audit_lines(audit_of(archive))))
+    sections = [Section("From proposals to losses", blocks)]
+    values = [(generation, value) for generation, _, value in known.points]
+    good = [(generation, size, value) for generation, size, value in known.points if value is not None]
+    if good:
+        best = known.best
+        figure = progress_figure(values, known.objective, known.minimise)
+        told = f"{known.objective} of {len(values)} losses in order of proposal; the best is {best.value:.4g}"
+        front = [(row.size, row.value) for row in known.hall if row.front]
+        said = ", ".join(f"{value:.4g} with {size} nodes" for size, value in front)
+        ends = front_figure(good, front, known.objective, known.minimise)
+        pictures: list[Block] = [
+            drawn(figure, told, "What was trained the whole way, and the best so far.", "progress"),
+            drawn(ends, f"Value over size; on the front: {said}", "The front: better than all smaller ones.", "front"),
+        ]
+        sections.append(Section("Progress", pictures))
+        sections.append(Section("Hall of fame", _hall(known)))
+    return sections
+
+
+def _hall(known: _Known) -> list[Block]:
+    """The best of each size, and those of the front with their source."""
+    columns = ["size", known.objective, "spread", "trainings", "front", "generation", "loss", "formula"]
+    rows, formulas = [], {}
+    for place, row in enumerate(known.hall):
+        loss = parse_loss(row.loss)
+        spread = "–" if row.spread is None else f"{row.spread:.2g}"
+        front = "yes" if row.front else "no"
+        generation = str(row.generation)
+        rows.append([
+            str(row.size), f"{row.value:.4g}", spread, str(row.trainings), front, generation, row.name, row.loss
+        ])  # fmt: skip
+        formulas[place, len(columns) - 1] = "".join(_inline(each) for each in loss_mathml(loss))
+    caption = "The best loss of each size in the search, on its few trainings: not verified."
+    blocks: list[Block] = [Sheet(columns, rows, caption, [4, 6, 7], formulas=formulas)]
+    for row in (row for row in known.hall if row.front):
+        part = f"{row.size} nodes, {known.objective} {row.value:.4g} in the search, generation {row.generation}"
+        blocks.append(loss_card(parse_loss(row.loss).renamed(row.name), part))
+    return blocks
+
+
+def _inline(mathml: str) -> str:
+    return mathml.replace(' display="block"', "")
+
+
+def _foretold(foretold: Sequence[Mapping[str, Any]]) -> Sheet | None:
+    """How rungs foretell the next one."""
+    if not foretold:
+        return None
+
+    def shown_(correlation: Sequence[float | None]) -> str:
+        value, low, high = correlation
+        if value is None:
+            return "–"
+        return f"{value:.2f}" + (f" ({low:.2f} – {high:.2f})" if low is not None and high is not None else "")
+
+    rows = [
+        [each["rung"], each["next"], shown_(each["of_control"]), str(each["control"]), shown_(each["of_promoted"]),
+         str(each["promoted"]), "yes" if each["dropped"] is not None else "no"]
+        for each in foretold
+    ]  # fmt: skip
+    columns = ["rung", "foretells", "drawn at random", "losses", "promoted", "losses", "left out"]
+    caption = "Rank correlations between rungs (steps x replicates), with 95 % intervals."
+    return Sheet(columns, rows, caption, [0, 1, 6])
+
+
+def _calibration(run: Run) -> list[Section]:
+    calibration = calibration_in(run)
+    if calibration is None:
+        return []
+    told = f"{calibration.metric} of each loss at its best rates over steps"
+    caption = "A line a loss, at the learning rates that are best for it."
+    sections = [Section("Over steps", [drawn(calibration_figure(calibration), told, caption, "calibration")])]
+    for each in shown(calibration):
+        sections.append(Section(each.title, [Sheet(each.columns, each.rows), Words(each.notes)]))
+    return sections
+
+
+def _losses(run: Run, comparison: Comparison) -> list[Section]:
+    """The losses of a comparison, each once."""
+    sources = {read_emitted(source, "run.toml").name: source for source in run.config.losses}
+    first: dict[str, Result] = {}
+    for result in ordered(comparison):
+        first.setdefault(result.name, result)
+    cards: list[Block] = [
+        loss_card(parse_loss(result.loss), formula(result.loss), sources.get(name, ""))
+        for name, result in first.items()
+    ]
+    return [Section("Losses", [*_curves([parse_loss(result.loss) for result in first.values()]), *cards])]
+
+
+def _made(run: Run) -> list[Block]:
+    """Protocol, configuration, versions, hashes, and the command that makes it once more."""
+    archive, config = run.archive, run.config
+    profile = archive.meta("profile", {})
+    seconds = ", ".join(f"{name} {duration(spent)}" for name, spent in sorted(profile.items(), key=lambda i: -i[1]))
+    began = archive.meta("versions") or versions()
+    reproducible = archive.meta("reproducible", True)
+    pairs = [
+        ("time", f"{seconds}; the engine's own part is {overhead(profile):.1%}" if profile else "–"),
+        ("seed", str(config.seed)),
+        ("runner", f"{Path(config.runner).stem}, SHA-256 {config.runner_digest[:16]}…"),
+        ("device", config.device),
+        ("versions", ", ".join(f"{name} {version}" for name, version in sorted(began.items()))),
+        (
+            "the same again",
+            "gives the same record" if reproducible else "may give another record: what was trained depended on time",
+        ),
+    ]
+    protocol = archive.meta("protocol", {})
+    lines = tomli_w.dumps(_printable(protocol)) if protocol else ""
+    configuration = tomli_w.dumps(config.model_dump(exclude_none=True, exclude={"space_text", "losses"}))
+    blocks: list[Block] = [Facts(pairs), Code("The command", reproducing(run), folded=False)]
+    if lines:
+        blocks.append(Code("Protocol: data with their hashes, metrics, what judges", lines))
+    blocks.append(Code("Configuration (run.toml)", configuration))
+    if config.space_text:
+        blocks.append(Code(f"Search space {config.space}", config.space_text, f"{config.space}.lark"))
+    return blocks
+
+
+def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without None, which TOML does not have."""
+    return {
+        str(key): _printable(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def reproducing(run: Run) -> str:
+    """The command that makes the run once more."""
+    config = run.config
+    words = ["lossgen", config.kind]
+    if config.kind in ("compare", "calibrate"):
+        words += [shlex.quote(read_emitted(source, "run.toml").name.lower()) for source in config.losses]
+    if config.kind == "evolve":
+        words += ["--objective", config.objective, "--population", str(config.population)]
+        words += ["--mode", config.mode] * (config.mode != settings.MODE)
+        words += ["--space", config.space] * (config.space != settings.SPACE)
+    if config.kind == "compare" and config.objective == "robust":
+        words += ["--objective", "robust"]
+    limits = ["time_limit", "timeout"]
+    if config.kind == "evolve":
+        limits += ["generations", "polish", "audit", "max_trainings", "max_steps", "max_candidates", "verify_seeds"]
+    for name in limits:
+        default = settings.VERIFY_SEEDS if name == "verify_seeds" else None
+        value = getattr(config, name)
+        if value != default:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    if not config.rungs:
+        words += ["--seeds", str(config.seeds)]
+    else:
+        words += ["--rungs", ",".join(f"{steps}x{replicates}" for steps, replicates in config.rungs)]
+    if config.grid:
+        words += ["--grid", ",".join(pair_text(pair) for pair in config.grid)]
+    if config.tune_seeds:
+        words += ["--tune", "--tune-seeds", str(config.tune_seeds)]
+    if config.regularisers is not None:
+        words += ["--regulariser", shlex.quote(",".join(config.regularisers))]
+    if config.budgets:
+        words += ["--budgets", ",".join(map(str, config.budgets))]
+    for text in config.seed_losses:
+        words += ["--seed-loss", shlex.quote(parse_loss(text).name.lower())]
+    words += ["--cache"] * config.cache
+    words += ["--seed", str(config.seed)] * (config.seed != settings.SEED)
+    words += ["--device", config.device] * (config.device != settings.DEVICE)
+    steps = config.steps or run.archive.meta("steps")
+    setting = same_setting(run, steps) if steps or config.runner == "command" else ""
+    if config.kind == STAGE or config.rungs:  # whose last one says it
+        setting = _without_steps(setting)
+    return " ".join([*words, setting]).strip()
+
+
+def _without_steps(setting: str) -> str:
+    words = setting.split(" ")
+    if "--steps" in words:
+        place = words.index("--steps")
+        del words[place : place + 2]
+    return " ".join(words)
