@@ -23,10 +23,10 @@ evolve: install
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
-# What needs an extra: a Ray cluster of two nodes on this machine, one of which is killed; reports in Chromium, where one
-# is installed (apt install chromium, or playwright install chromium).
+# What needs an extra: a Ray cluster of two nodes on this machine, one of which is killed; TensorBoard; reports in Chromium,
+# where one is installed (apt install chromium, or playwright install chromium).
 test-extras: install
-	$(BIN)/python -m pip install --quiet --editable '.[dev,ray,browser]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,ray,browser,tensorboard]'
 	$(BIN)/python -m pytest tests/extras $(ARGS)
 
 # 100 000 texts, names and notes, other ones each time; the fuzz tests of `make test` take 3000, always the same.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lossgen.evolution.events import Stopped as Stopped
     from lossgen.gan.auditing import audit as audit
     from lossgen.gan.scoring import score as score
+    from lossgen.report.tensorboard import TensorBoard as TensorBoard
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ _HOMES = {
     "InputError": "lossgen.errors",
     "Listener": "lossgen.evolution.events",
     "Stopped": "lossgen.evolution.events",
+    "TensorBoard": "lossgen.report.tensorboard",
     "audit": "lossgen.gan.auditing",
     "augment": "lossgen.api.augmenting",
     "calibrate": "lossgen.api",
@@ -44,8 +46,8 @@ _HOMES = {
     "verify": "lossgen.api.ladder",
 }
 __all__ = [
-    "Engine", "InputError", "Listener", "Stopped", "audit", "augment", "calibrate", "compare", "ensemble", "evolve",
-    "open_run", "score", "verify",
+    "Engine", "InputError", "Listener", "Stopped", "TensorBoard", "audit", "augment", "calibrate", "compare", "ensemble",
+    "evolve", "open_run", "score", "verify",
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def cli() -> None:
 for command in (
     training.evolve, training.compare, training.calibrate, training.verify, asking.ask, asking.tell, losses.compile_,
     losses.inspect, losses.sample, scoring.score, scoring.audit, scoring.augment, scoring.ensemble, looking.data,
-    looking.runs, looking.show, looking.report,
+    looking.runs, looking.show, looking.report, looking.doctor,
 ):  # fmt: skip
     cli.add_command(command)
 

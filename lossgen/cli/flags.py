@@ -173,6 +173,9 @@ RUN_OPTIONS = together(
         click.option(
             "--time-limit", type=Seconds(), help="Fit the run into this time: 90s, 2h. A resume: from now on."
         ),
+        click.option(
+            "--tensorboard", metavar="FOLDER", help="Write curves for TensorBoard there (lossgen[tensorboard])."
+        ),
         click.option("--resume", metavar="RUN", help="Go on with a run: its folder, or a prefix under ./runs."),
     ]
 )

@@ -1,4 +1,4 @@
-"""The commands that look: data, runs, show and report."""
+"""The commands that look: data, runs, show, report and doctor."""
 
 import json
 from pathlib import Path
@@ -117,6 +117,34 @@ def report(run: str, out: Path | None, opens: bool) -> None:
     click.echo(str(path))
     if opens:
         click.launch(path.absolute().as_uri())
+
+
+@click.command(context_settings=SETTINGS)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Look at what lossgen runs on: what works, and what to do about what does not.
+
+    Python, packages, PyTorch and GPUs, cores, the engine with its Numba cache, the C++ compiler, data, disks, extras.
+    Ends with exit code 1 where something is a problem. Changes nothing.
+    """
+    from lossgen.api.doctor import examine
+
+    marks = {"ok": "✓", "note": "·", "problem": "✗"}
+    found = []
+    for each in examine():
+        found.append(each)
+        if not as_json:
+            click.echo(f"{marks[each.state]} {each.name:<18} {each.what}")
+            if each.advice:
+                click.echo(f"  {'':<18} → {each.advice}")
+    problems = [each.name for each in found if each.state == "problem"]
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in found], indent=2, ensure_ascii=False))
+    else:
+        click.echo(f"\nProblems: {', '.join(problems)}." if problems else "\nNo problems.")
+    if problems:
+        ctx.exit(1)
 
 
 def _lineage(archive: "Archive", loss: str | None, as_json: bool, plot: Path | None, graphml: Path | None) -> list[str]:

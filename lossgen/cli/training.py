@@ -229,6 +229,12 @@ def _train(ctx: click.Context, kind: "Kind", flags: dict[str, Any]) -> None:
         console = console_for()
         return LiveView(console) if console.is_terminal else PlainView(console)
 
-    _, stopped = carry_out(Asked(kind, flags, given_by(ctx)), show, lambda warning: click.echo(warning, err=True))
+    folder, callbacks = flags.pop("tensorboard"), []
+    if folder is not None:
+        from lossgen.report.tensorboard import TensorBoard
+
+        callbacks = [TensorBoard(folder)]
+    asked = Asked(kind, flags, given_by(ctx) - {"tensorboard"}, callbacks)
+    _, stopped = carry_out(asked, show, lambda warning: click.echo(warning, err=True))
     if stopped:
         ctx.exit(130)
