@@ -46,8 +46,8 @@ _HOMES = {
     "verify": "lossgen.api.ladder",
 }
 __all__ = [
-    "Engine", "InputError", "Listener", "Stopped", "TensorBoard", "audit", "augment", "calibrate", "compare", "ensemble",
-    "evolve", "open_run", "score", "verify",
+    "Engine", "InputError", "Listener", "Stopped", "TensorBoard", "audit", "augment", "calibrate", "compare",
+    "ensemble", "evolve", "open_run", "score", "verify",
 ]  # fmt: skip
 
 
