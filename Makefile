@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install evolve test test-extras fuzz torture check bench bench-gpu dispatch
+.PHONY: install evolve test test-extras fuzz torture check bench bench-gpu docs-figures dispatch
 
 install: $(INSTALLED)
 
@@ -67,6 +67,12 @@ bench: install
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/scale.py
+
+# The pictures of README and tutorial, from a real run (half an hour; ARGS="--run FOLDER" takes one that is there).
+docs-figures: install
+	$(BIN)/python -m pip install --quiet --editable '.[dev,browser]'
+	$(BIN)/python docs/figures.py $(ARGS)
 
 # On a machine with an NVIDIA GPU; under 10 minutes.
 bench-gpu: install
