@@ -9,8 +9,8 @@ the driver thinks, that clock goes on, and workers that end meanwhile wait for i
 - busy: the part of the workers' time that is training, in the search of `--mode generational` and `--mode steady`, at
   2 to 256 workers, with the usual population and with two losses a worker; also up to the moment when nothing is left
   to be handed out, after which workers wait for the last to end. About 40 minutes.
-- growth: what 10² to 10⁵ proposals take: seconds of the driver and bytes of the archive a proposal, memory, seconds to
-  open and to tell the run. About 20 minutes.
+- growth: what 10² to 10⁵ proposals take: the driver's seconds, the archive, memory, `lossgen show`, report.html, and
+  how long a browser takes to open that, where Chromium and `lossgen[browser]` are installed. About 30 minutes.
 
 The durations are those of the default search (`lossgen evolve` on the digits, two workers of one core each, in
 `benchmarks/results/durations.json`, seconds by "begun-steps"). `--record RUN` writes those of another run. What a
@@ -21,6 +21,7 @@ import hashlib
 import heapq
 import json
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ from lossgen.evolution.workers.choice import Workers
 from lossgen.evolution.workers.messages import Task
 from lossgen.evolution.workers.pool import NEVER, Ready, Timeout
 from lossgen.evolution.workers.waiting import More, Waiting, nothing_more
+from lossgen.report.html import write_report
 from lossgen.report.tables import show_lines
 from lossgen.runner import Outcome
 
@@ -206,6 +208,24 @@ def _memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+def opened_in(report: Path) -> float | None:
+    """Seconds until Chromium has loaded a page; None where it, or playwright, is not installed."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        return None
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(report.as_uri())
+        spent = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+        browser.close()
+    return round(spent / 1000, 2)
+
+
 def growth(durations: Durations, most: int) -> list[dict[str, Any]]:
     """What a steady search with 16 workers comes to by its number of proposals."""
     rows = []
@@ -219,13 +239,17 @@ def growth(durations: Durations, most: int) -> list[dict[str, Any]]:
             pool, machine = search(path, "steady", 16, 16, durations, max_candidates=proposals)
             after, driver = _memory(), machine.now() - machine.waited
             size = sum(file.stat().st_size for file in path.glob("archive.sqlite*"))
-            began = time.perf_counter()
             with open_run(str(path), locked=False) as opened:
-                lines = show_lines(opened)
+                began = time.process_time()
+                show_lines(opened)
+                shown = time.process_time()
+                report = write_report(opened)
+                written = time.process_time()
             rows.append({
                 "proposals": proposals, "trainings": pool.trainings, "driver_seconds": round(driver, 2),
-                "archive_bytes": size, "memory_bytes": after - before, "lines": len(lines),
-                "show_seconds": round(time.perf_counter() - began, 2),
+                "archive_bytes": size, "memory_bytes": after - before, "show_seconds": round(shown - began, 2),
+                "report_seconds": round(written - shown, 2), "report_bytes": report.stat().st_size,
+                "open_seconds": opened_in(report),
             })  # fmt: skip
             print(json.dumps(rows[-1]), flush=True)
     return rows
