@@ -155,8 +155,8 @@ def recorded(run: str) -> Durations:
 
 def search(
     folder: Path, mode: str, workers: int, population: int, durations: Durations, **limits: int
-) -> tuple[Simulated, Machine]:
-    """One simulated search, without what follows it."""
+) -> tuple[Simulated, Machine, Search]:
+    """One simulated search, without what follows it, and all that it holds."""
     rungs = sorted({(int(key.split("-")[1]), 1) for key in durations})
     config = resolve(
         RunConfig.model_validate({
@@ -173,8 +173,9 @@ def search(
         run.archive.set_meta("timing", [0.0, float(np.mean(durations[f"0-{STEPS}"])) / STEPS])
         engine = engine_of(session)
         plan = session.plan(Entry.of(load_argument("bce").loss), 0)
-        (SteadySearch if engine.steady else Search)(session, engine, plan).run()
-    return pool, machine
+        made = (SteadySearch if engine.steady else Search)(session, engine, plan)
+        made.run()
+    return pool, machine, made
 
 
 def busy(durations: Durations, most: int) -> list[dict[str, Any]]:
@@ -186,9 +187,9 @@ def busy(durations: Durations, most: int) -> list[dict[str, Any]]:
         for mode in ("generational", "steady"):
             for population in sorted({16, max(16, 2 * workers)}):
                 with tempfile.TemporaryDirectory() as folder:
-                    losses = max(512, 16 * workers)
+                    losses = max(512, 8 * workers)
                     generations = -(-losses // population)
-                    pool, machine = search(
+                    pool, machine, _ = search(
                         Path(folder) / "run", mode, workers, population, durations, generations=generations
                     )
                 wall = machine.now()
@@ -236,8 +237,9 @@ def growth(durations: Durations, most: int) -> list[dict[str, Any]]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             path, before = Path(folder) / "run", _memory()
-            pool, machine = search(path, "steady", 16, 16, durations, max_candidates=proposals)
+            pool, machine, kept = search(path, "steady", 16, 16, durations, max_candidates=proposals)
             after, driver = _memory(), machine.now() - machine.waited
+            del kept
             size = sum(file.stat().st_size for file in path.glob("archive.sqlite*"))
             with open_run(str(path), locked=False) as opened:
                 began = time.process_time()

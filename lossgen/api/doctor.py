@@ -126,7 +126,9 @@ def _torch() -> Iterator[Found]:
 
 
 def _cores() -> Iterator[Found]:
-    named = next((part for part in cpu().split("; ") if part.startswith("model name")), cpu()[:60])
+    named = next((part for part in cpu().split("; ") if part.startswith("model name")), cpu()[:60]).removeprefix(
+        "model name: "
+    )
     workers = default_workers("cpu")
     what = f"{os.cpu_count()} cores, {workers} of them for workers; {named}"
     told = os.environ.get("LOSSGEN_WORKERS")
@@ -202,7 +204,7 @@ def _data() -> Iterator[Found]:
         )
         return
     found = [row.name for row in available(None) if row.state == "present"]
-    what = f"digits come with lossgen; under {root}: {', '.join(found) or 'nothing'}"
+    what = f"digits come with scikit-learn; under {root}: {', '.join(found) or 'nothing'}"
     advice = "" if named or found else "lossgen data lists what can be fetched; LOSSGEN_DATA names a folder of yours"
     yield Found("data", "ok", what, advice)
 

@@ -15,6 +15,7 @@ from lossgen.language.printer import print_loss
 from lossgen.runner import Outcome
 
 if TYPE_CHECKING:
+    from lossgen.evolution.flow import Flow
     from lossgen.evolution.session import Session
 
 A_TENTH = 0.1
@@ -58,18 +59,19 @@ class Batch:
     """
 
     def __init__(
-        self, session: "Session", stage: str, steps: int, keep: Keep, told: Told, tell: Callable[[], None] | None = None
+        self, session: "Session", stage: str, steps: int, keep: Keep, told: Told, within: "Flow | None" = None
     ) -> None:
         """
         Args:
-            tell: says how far the stage has come; None to say how far this round has.
+            within: the flow that this is a part of; it says how far the stage has come, and what a training takes.
         """
         self.session = session
         self.stage = stage
         self.steps = steps
         self.keep = keep
         self.told = told
-        self._tell = tell or self._tell_round
+        self.within = within
+        self.took = [0.0, 0.0] if within is None else within.took  # seconds of trainings that went well, and how many
         self.found: dict[tuple[str, int], Outcome] = {}
         self.tasks: list[Task] = []
         self.made = 0
@@ -78,7 +80,6 @@ class Batch:
         self._jobs: dict[str, Job] = {}
         self._begun: dict[str, int] = {}
         self._under_way: dict[str, int] = {}
-        self._seconds, self._ok = 0.0, 0  # of trainings that went well
 
     def add(self, job: Job) -> None:
         """Find the outcome in the archive or the cache, or put the training on the list."""
@@ -129,9 +130,9 @@ class Batch:
             session.cache.put(self._cache_key(task), outcome)
         if outcome.status == "ok":
             steps = self.steps - begun
-            self._seconds += outcome.seconds * (session.plan_steps or steps) / max(steps, 1)
-            self._ok += 1
-            session.seconds_per_training = self._seconds / self._ok
+            self.took[0] += outcome.seconds * (session.plan_steps or steps) / max(steps, 1)
+            self.took[1] += 1
+            session.seconds_per_training = self.took[0] / self.took[1]
         if outcome.status == "timeout" or outcome.reason.startswith(WORKER_DIED):
             session.run.archive.set_meta("reproducible", False)
         self.found[job.key] = outcome
@@ -176,8 +177,9 @@ class Batch:
     def _save_forecast(self) -> None:
         """Keep what was said to be left after the first tenth, so that it can be compared with what it took."""
         session, archive = self.session, self.session.run.archive
-        if session.forecast.done(self.spent) >= A_TENTH and archive.meta("forecast") is None:
-            left = session.forecast.left(session.clock.elapsed - self.began, self.spent)
+        spent = self.spent if self.within is None else self.within.spent
+        if session.forecast.done(spent) >= A_TENTH and archive.meta("forecast") is None:
+            left = session.forecast.left(session.clock.elapsed - self.began, spent)
             archive.set_meta("forecast", {"at": session.clock.elapsed, "left": left})
 
     @property
@@ -189,7 +191,10 @@ class Batch:
         """Steps that a training under way has made."""
         return max(self._under_way[key] - self._begun[key], 0)
 
-    def _tell_round(self) -> None:
+    def _tell(self) -> None:
+        if self.within is not None:
+            self.within.tell()
+            return
         session = self.session
         part = sum(self._done_of(key) / (self.steps - self._begun[key]) for key in self._under_way)
         fraction = (len(self.found) + part) / max(len(self.found) + len(self.tasks) - self.made, 1)

@@ -39,16 +39,23 @@ class Flow:
         following: asked for more where workers are idle.
         heard: hears of each outcome, also where that was known.
         fraction: of the stage that is done, with so many of the plan's trainings made in this session.
+        go_on: asked before anything is looked for.
+
+    Attributes:
+        took: seconds of the trainings that went well, as trainings of the plan, and how many there were.
     """
 
     def __init__(
-        self, session: "Session", stage: str, following: Next, heard: Heard, fraction: Callable[[float], float]
-    ) -> None:
+        self, session: "Session", stage: str, following: Next, heard: Heard, fraction: Callable[[float], float],
+        go_on: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self.session = session
         self.stage = stage
         self.following = following
         self.heard = heard
         self.fraction = fraction
+        self.go_on = go_on
+        self.took = [0.0, 0.0]
         self.began = session.clock.elapsed
         self._batches: dict[tuple[int, Keep], Batch] = {}
         self._batch_of: dict[str, Batch] = {}  # by the key of a task that is handed out
@@ -60,7 +67,7 @@ class Flow:
 
     def more(self, idle: int) -> list[Task]:
         """As `Pool.run` asks for it."""
-        while wanted := self.following(idle):
+        while self.go_on() and (wanted := self.following(idle)):
             tasks = [task for each in wanted for task in self._tasks(each)]
             if tasks:
                 self.session.listener.stage(self.stage, len(tasks), 0)
@@ -80,7 +87,7 @@ class Flow:
             batch.found.clear()  # whoever hears of it keeps what is to be kept
             self.heard(Wanted(job, steps, keep), outcome)
 
-        batch = Batch(self.session, self.stage, steps, keep, told, self._tell)
+        batch = Batch(self.session, self.stage, steps, keep, told, self)
         batch.began = self.began
         self._batches[steps, keep] = batch
         return batch
@@ -93,7 +100,8 @@ class Flow:
         """A training has come so far."""
         self._batch_of[task.key].on_step(task, step)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Say how far the stage has come."""
         session = self.session
         spent = sum(batch.spent_now for batch in self._batches.values())
         session.listener.progress(

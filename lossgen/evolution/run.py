@@ -214,7 +214,9 @@ def find_run(name: str | Path) -> Path:
         return (exact or matches)[0]
     if matches:
         raise InputError(f"run {name}: several begin so: {', '.join(p.name for p in matches[:5])}")
-    raise InputError(f"run {name}: not found; give its folder, or the beginning of its name under ./{RUNS}")
+    raise InputError(
+        f"run {name}: not found; give its folder, or the beginning of its name under ./{RUNS} (lossgen runs)"
+    )
 
 
 @contextmanager

@@ -63,6 +63,7 @@ class Session:
         self.seconds_per_training = self.planned_seconds = 0.0
         self.plan_steps = 0
         self.forecast = Forecast(0, None, pool.count)
+        self._flow: Flow | None = None
         self._beside: list[tuple[Task, Callable[[Outcome], None]]] = []
         self.cache = OutcomeCache() if run.config.cache else None
 
@@ -262,11 +263,23 @@ class Session:
             reserve: as for `train_jobs`.
         """
         with self.clock.phase("train"):
-            flow = Flow(self, stage, following, heard, fraction)
-            go_on, note = self._go_on(stage, reserve), self.listener.note
-            self.pool.run([], flow.done, flow.on_step, go_on, self._timeout, note, flow.more)
+            may, over = self._go_on(stage, reserve), False
+
+            def go_on() -> bool:  # what a worker was refused is not to be given to the next one
+                nonlocal over
+                over = over or not may()
+                return not over
+
+            flow = self._flow = Flow(self, stage, following, heard, fraction, go_on)
+            self.pool.run([], flow.done, flow.on_step, go_on, self._timeout, self.listener.note, flow.more)
+            self._flow = None
             self.forecast.spend(self.clock.elapsed - flow.began, flow.spent)
         self.save_profile()
+
+    @property
+    def spent_in_flow(self) -> float:
+        """How many of the plan's trainings the flow under way has made."""
+        return self._flow.spent if self._flow is not None else 0.0
 
     def check(self, entries: Sequence[Entry], full: bool = False) -> dict[str, Outcome]:
         """Have the workers compare modules with the kernel, and train nothing.

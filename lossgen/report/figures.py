@@ -22,6 +22,8 @@ IN_A_ROW = 5
 """Grids of samples side by side; more of them stand in further rows."""
 WIDE = 20.0
 """Worst over best value from which on a linear axis would show the worst alone."""
+GENERATIONS = "viridis_r"
+"""Colours of generations, later ones darker."""
 MANY = 2000
 """Points from which on those of a vector picture are pixels."""
 
@@ -125,24 +127,39 @@ def log_axis(axis: Any) -> None:
     axis.tick_params(axis="y", which="minor", labelsize=8)
 
 
-def progress_figure(points: Sequence[tuple[int, float | None]], objective: str, minimise: bool) -> "Figure":
-    """Fitness of every candidate that was trained the whole way, in order of proposal, and the best so far."""
+def progress_figure(
+    points: Sequence[tuple[int, float | None]],
+    objective: str,
+    minimise: bool,
+    baseline: tuple[str, float] | None = None,
+) -> "Figure":
+    """Fitness of every candidate that was trained the whole way, in order of proposal, and the best so far.
+
+    Args:
+        baseline: a name and its value, to be drawn beside them.
+    """
+    from matplotlib.ticker import MaxNLocator
+
     values = np.array([np.nan if value is None else value for _, value in points], float)
     figure = new_figure(7, 3.8)
     axis = figure.subplots()
     at = np.arange(1, len(values) + 1)
     generations = np.array([generation for generation, _ in points])
-    for place, colour in enumerate(COLOURS):
-        of = generations % len(COLOURS) == place
-        axis.plot(at[of], values[of], "o", markersize=4, color=colour, alpha=0.7, rasterized=len(at) > MANY)
+    shown = axis.scatter(
+        at, values, c=generations, cmap=GENERATIONS, s=16, alpha=0.8, linewidths=0, rasterized=len(at) > MANY
+    )
     if np.isfinite(values).any():
         filled = np.where(np.isnan(values), np.inf if minimise else -np.inf, values)
         best = np.minimum.accumulate(filled) if minimise else np.maximum.accumulate(filled)
         axis.step(at[np.isfinite(best)], best[np.isfinite(best)], where="post", color="black", label="best so far")
+        if baseline is not None:
+            axis.axhline(baseline[1], color=COLOURS[1], linestyle="--", linewidth=1.2, label=baseline[0])
         axis.legend(fontsize=8)
         if minimise and np.nanmin(values) > 0:
             log_axis(axis)
-    axis.set_xlabel("candidate, in order of proposal (a colour a generation)")
+    if len(set(generations.tolist())) > 1:
+        figure.colorbar(shown, ax=axis, label="generation", ticks=MaxNLocator(integer=True))
+    axis.set_xlabel("losses that were trained the whole way, in order of proposal")
     axis.set_ylabel(objective)
     axis.grid(alpha=0.25)
     return figure

@@ -72,7 +72,7 @@ def ladder_markdown(ladder: Ladder) -> str:
         "",
         "Each loss beside the baseline that is hardest for it: ratio of the means with its 95 % bootstrap interval; "
         "Cliff's delta, 1 where all its trainings are better; two-sided Mann–Whitney p, with Holm's correction for the "
-        "losses that are verified.",
+        "losses that are verified, and where it is behind for the number of baselines. The interval has no correction.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -21,7 +21,7 @@ from lossgen.evolution.archive import CandidateRow
 from lossgen.evolution.candidate import Candidate
 from lossgen.evolution.engine import Engine
 from lossgen.evolution.flow import Wanted
-from lossgen.evolution.racing import Race, promoted_of
+from lossgen.evolution.racing import Race
 from lossgen.evolution.steady import Passed, SteadyRace
 from lossgen.runner import Outcome
 
@@ -124,53 +124,98 @@ def went(steady: SteadyRace, wanted: Wanted, value: float) -> Passed | None:
     return steady.heard(wanted, Outcome("ok", {"distance": value}) if well else Outcome("diverged", reason="so"))
 
 
-def through(count: int, values: list[float]) -> tuple[dict[int, int], set[int], SteadyRace]:
-    """How far each of so many came, one after another; and who was drawn to go the whole way."""
-    like, steady = engine().ask()[0], race()
-    short: dict[int, int] = {}
-    control = set()
-    for number in range(count):
+def through(values: list[float], steady: SteadyRace) -> tuple[dict[int, int], set[int], int]:
+    """How far each came, one after another; who was drawn; how many trainings were to be forgotten."""
+    like, short, control, forgotten = engine().ask()[0], dict[int, int](), set[int](), 0
+    for number in range(len(values)):
         known: Any = Known(number, like)
         queue = list(steady.begin(known))
         if steady._racers[known.digest].control:
             control.add(number)
         while queue:
-            passed = went(steady, queue.pop(0), values[number])
+            wanted = queue.pop(0)
+            of = int(wanted.job.entry.digest)
+            passed = went(steady, wanted, values[of])
             if passed:
-                short[number] = passed.short
+                short[of] = passed.short
                 queue += passed.following
-                assert not (passed.following and passed.left)
-                if not passed.following and passed.short:
-                    assert passed.left, "its states are to be forgotten"
-    assert not steady._racers
-    return short, control, steady
+                forgotten += len(passed.left)
+    return short, control, forgotten
 
 
-def test_the_better_of_the_last_go_on_and_some_that_were_drawn() -> None:
-    rng = np.random.default_rng(0)
-    values = [float(each) for each in rng.permutation(160)]
-    short, control, steady = through(160, values)
-    first = list[list[float]]()
-    for number in range(160):
-        first.append([values[number]])
-        last = first[-8:]
-        better = len(last) > 3 and len(last) - 1 in promoted_of(np.array(last), [each for (each,) in last])
-        assert (short[number] < 2) == (better or number in control), number
-    assert 10 <= len(control) <= 32
+def test_a_quarter_goes_on_and_those_that_were_drawn() -> None:
+    values = [float(each) for each in np.random.default_rng(0).permutation(160)]
+    steady = race()
+    short, control, _ = through(values, steady)
+    by_merit = {number for number, rungs in short.items() if rungs < 2} - control
+    assert 20 <= len(by_merit) <= 40 and 10 <= len(control) <= 32
+    assert all(short[number] == 0 for number in control)
+    assert np.mean([values[number] for number in by_merit]) < 45
     assert {0, 1, 2} == set(short.values())
     (first_rung, _) = steady.foretold()
     assert first_rung.control == len(control)
+    assert not steady.under_way
+
+
+def test_the_first_ones_go_on_too_once_there_are_enough_to_tell() -> None:
+    for place in range(4):
+        values = [5.0, 6.0, 7.0, 8.0]
+        values[place] = 1.0
+        short, control, _ = through(values, race(seed=3))
+        assert {number for number, rungs in short.items() if rungs == 1} - control == {place}
 
 
 def test_those_that_fail_are_not_promoted_though_all_do() -> None:
-    short, control, _ = through(40, [math.inf] * 40)
+    short, control, _ = through([math.inf] * 40, race())
     assert {number for number, rungs in short.items() if rungs < 2} == control
+
+
+def test_states_of_those_that_are_not_among_the_last_any_more_are_forgotten() -> None:
+    values = [float(number) for number in range(60)]  # each is worse than all before
+    steady = race()
+    short, _, forgotten = through(values, steady)
+    waiting = sum(racer.at.replicates for racer in steady._racers.values())
+    stayed = sum({2: 1, 1: 2, 0: 0}[rungs] for rungs in short.values())
+    assert forgotten == stayed - waiting and len(steady._racers) <= 16
+
+
+def test_nobody_goes_on_to_what_there_are_no_steps_for() -> None:
+    like, most = engine().ask()[0], 2050
+    steady = SteadyRace(Race(THREE, ONE, 0), 8, most)
+    values = np.random.default_rng(1).permutation(100)
+    number, short = 0, set[int]()
+    while steady.spent + steady.entering() <= most:
+        known: Any = Known(number, like)
+        queue = list(steady.begin(known))
+        while queue:
+            wanted = queue.pop(0)
+            passed = went(steady, wanted, float(values[int(wanted.job.entry.digest)]))
+            assert steady.spent <= most
+            if passed:
+                short.add(passed.short)
+                queue += passed.following
+        number += 1
+    assert steady.spent > most - 100 and short >= {2, 1}
+    assert not steady.promote_anyway()
+
+
+def test_one_goes_the_whole_way_though_it_is_not_among_the_better() -> None:
+    steady = race(seed=1)
+    short, control, _ = through([3.0, 1.0, 2.0], steady)
+    assert not control and set(short.values()) == {2} and not steady.whole
+    order = []
+    while queue := list(steady.promote_anyway()):
+        for wanted in queue:
+            order.append(int(wanted.job.entry.digest))
+            went(steady, wanted, 1.0)
+        if steady.whole:
+            break
+    assert order == [1] * 6 and steady.whole == 1
 
 
 def test_steps_are_counted_as_they_are_handed_out() -> None:
     like, steady = engine().ask()[0], race()
     known: Any = Known(0, like)
-    steady._racers.clear()
     wanted = steady.begin(known)
     assert (steady.spent, steady.entering(), [each.steps for each in wanted]) == (100, 100, [100])
     steady._racers[known.digest].control = True
@@ -186,9 +231,17 @@ def steady_run(folder: Path, name: str = "run", **more: Any) -> Run:
     return lossgen.evolve(out=folder / name, generated=folder / "g", mode="steady", **{**SMALL, **more})
 
 
+WAYS: dict[str, dict[str, Any]] = {
+    "rungs": {},
+    "the last two on the same steps": {"rungs": [(20, 1), (80, 1), (80, 4)], "generations": 4},
+    "a rung that foretells nothing": {"rungs": [(20, 1), (40, 1), (80, 4)], "turns": 20, "generations": 16},
+    "no race": {"rungs": [(80, 4)]},
+}
+
+
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return steady_run(tmp_path_factory.mktemp("alone"), workers=1)
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    return {name: steady_run(tmp_path_factory.mktemp("alone"), workers=1, **more) for name, more in WAYS.items()}
 
 
 def test_no_training_is_made_twice_and_states_are_forgotten(tmp_path: Path) -> None:
@@ -204,9 +257,14 @@ def test_no_training_is_made_twice_and_states_are_forgotten(tmp_path: Path) -> N
     assert run.finished
 
 
-def test_with_one_worker_it_is_the_same_twice(alone: Run, tmp_path: Path) -> None:
-    assert alone.record()["reproducible"]
-    assert compared(steady_run(tmp_path, workers=1)) == compared(alone)
+def test_with_one_worker_it_is_the_same_twice(alone: dict[str, Run], tmp_path: Path) -> None:
+    assert alone["rungs"].record()["reproducible"]
+    assert compared(steady_run(tmp_path, workers=1)) == compared(alone["rungs"])
+
+
+def test_a_rung_that_foretells_nothing_is_left_out(alone: dict[str, Run]) -> None:
+    foretold = alone["a rung that foretells nothing"].record()["foretold"]
+    assert any(each["dropped"] is not None for each in foretold)
 
 
 class StopAfter(lossgen.Listener):
@@ -219,13 +277,38 @@ class StopAfter(lossgen.Listener):
             raise lossgen.Stopped
 
 
-@pytest.mark.parametrize("trainings", [1, 7, 26])
-def test_a_run_that_was_stopped_goes_on_to_the_same_end(alone: Run, trainings: int, tmp_path: Path) -> None:
-    run = steady_run(tmp_path, workers=1, callbacks=[StopAfter(trainings)])
+@pytest.mark.parametrize(
+    ("way", "part"),
+    [
+        ("rungs", 0.0), ("rungs", 0.4), ("the last two on the same steps", 0.3), ("the last two on the same steps", 1.0),
+        ("a rung that foretells nothing", 0.7), ("a rung that foretells nothing", 1.0), ("no race", 0.2),
+    ],
+)  # fmt: skip
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(
+    alone: dict[str, Run], way: str, part: float, tmp_path: Path
+) -> None:
+    """Stopped in the search, in the polish and in the verification."""
+    made = len([key for key, _, _ in alone[way].outcomes if key.stage != "timing"])
+    run = steady_run(tmp_path, workers=1, callbacks=[StopAfter(1 + int(part * (made - 2)))], **WAYS[way])
     assert not run.finished
     again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", workers=1, quiet=True)
     assert again.finished
-    assert compared(again) == compared(alone)
+    assert compared(again) == compared(alone[way])
+    assert [(r.name, r.value) for r in again.hall_of_fame] == [(r.name, r.value) for r in alone[way].hall_of_fame]
+
+
+@pytest.mark.parametrize("limit", [{"max_trainings": 60}, {"max_steps": 5000}, {"max_candidates": 120}])
+def test_limits_are_kept(limit: dict[str, int], tmp_path: Path) -> None:
+    run = steady_run(tmp_path, workers=2, generations=None, polish=0, audit=0, **limit)
+    steps, begun = 0, dict[tuple[str, int, str], int]()
+    for key, _, _ in sorted(run.outcomes, key=lambda each: each[0].steps):
+        steps += key.steps - begun.get((key.digest, key.replicate, key.condition), 0)
+        begun[key.digest, key.replicate, key.condition] = key.steps
+    assert run.finished and run.champion is not None
+    if "max_candidates" in limit:
+        assert run.waterfall["proposed"] <= 120
+    else:
+        assert steps <= limit.get("max_steps", 80 * limit.get("max_trainings", 0))
 
 
 def test_a_mode_that_there_is_not_is_refused() -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossgen.report.canvas import COLOURS, new_figure
-from lossgen.report.figures import MANY, log_axis
+from lossgen.report.figures import GENERATIONS, MANY, log_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LATER = {"duplicate": "duplicates", "untrained": "left untrained", "cache": "from the cache"}
+Curve = Sequence[tuple[int, float]]
 KEPT = ("trained", "cache", "verified")
 
 
@@ -49,11 +50,13 @@ def front_figure(
         points: generation, size and value of what was trained the whole way.
         front: size and value of those that are better than the best of every smaller size.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(7.0, 3.8)
     axis = figure.subplots()
     generations, sizes, values = (np.array(column, float) for column in zip(*points, strict=True))
     shown = axis.scatter(
-        sizes, values, c=generations, cmap="viridis_r", s=14, alpha=0.75, linewidths=0, rasterized=len(points) > MANY
+        sizes, values, c=generations, cmap=GENERATIONS, s=14, alpha=0.75, linewidths=0, rasterized=len(points) > MANY
     )
     axis.step(
         [size for size, _ in front],
@@ -71,5 +74,34 @@ def front_figure(
     axis.legend(fontsize=8)
     axis.grid(alpha=0.25)
     if len(set(generations.tolist())) > 1:
-        figure.colorbar(shown, ax=axis, label="generation")
+        figure.colorbar(shown, ax=axis, label="generation", ticks=MaxNLocator(integer=True))
+    return figure
+
+
+def steps_figure(curves: Mapping[str, Sequence[Curve]], metric: str, minimise: bool) -> "Figure":
+    """A metric over the steps of trainings: the median of each loss, and where the middle half of its trainings lies.
+
+    Args:
+        curves: of each loss, a training each, (step, value) at its checkpoints.
+    """
+    figure = new_figure(7.0, 4.0)
+    axis = figure.subplots()
+    least = np.inf
+    for place, (name, trainings) in enumerate(curves.items()):
+        by_step: dict[int, list[float]] = {}
+        for training in trainings:
+            for step, value in training:
+                by_step.setdefault(step, []).append(value)
+        steps = sorted(by_step)
+        low, middle, high = np.array([np.quantile(by_step[step], (0.25, 0.5, 0.75)) for step in steps]).T
+        colour = COLOURS[place % len(COLOURS)]
+        axis.plot(steps, middle, "o-", markersize=2.5, linewidth=2.0 if not place else 1.3, color=colour, label=name)
+        axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        least = min(least, float(low.min()))
+    if minimise and least > 0:
+        log_axis(axis)
+    axis.set_xlabel("steps (generator updates)")
+    axis.set_ylabel(metric)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.25)
     return figure

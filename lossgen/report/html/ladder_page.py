@@ -22,7 +22,7 @@ SCHEMA = 1
 WHAT_IT_IS = (
     "Each loss stands beside the baseline that is hardest for it: ratio of the means with its 95 % bootstrap interval; "
     "Cliff's delta, 1 where all its trainings are better; two-sided Mann–Whitney p, with Holm's correction for the "
-    "losses that are verified."
+    "losses that are verified, and where it is behind for the number of baselines. The interval has no correction."
 )
 
 
@@ -88,7 +88,7 @@ def _step(step: Mapping[str, Any]) -> Section:
 
 def _comparison(trial: Mapping[str, Any]) -> Comparison:
     """The numbers of a trial; of its trainings, that they failed or not is all that is known here."""
-    direction = trial.get("direction", "min")
+    direction = trial["direction"]
     results = []
     for row in trial["results"]:
         values = row["values"]
@@ -101,7 +101,7 @@ def _comparison(trial: Mapping[str, Any]) -> Comparison:
                 summary, row["needs"], row["given"], row.get("rates", ""),
             )
         )  # fmt: skip
-    return Comparison(trial["metric"], direction, results, trial.get("steps", 0), False)
+    return Comparison(trial["metric"], direction, results, trial["steps"], False)
 
 
 def _cards(losses: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> Section:

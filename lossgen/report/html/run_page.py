@@ -1,8 +1,12 @@
 """The page of a run: of a search, a comparison or a calibration."""
 
+import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import tomli_w
@@ -19,7 +23,9 @@ from lossgen.evolution.clock import overhead
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.conditions import pair_text
 from lossgen.evolution.hall_of_fame import HallRow, hall_of
+from lossgen.evolution.ladder import beside_baselines
 from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, lineage
+from lossgen.evolution.planner import generations_asked
 from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.results import comparison_of, verdict_of
 from lossgen.evolution.run import Run, versions
@@ -57,7 +63,7 @@ from lossgen.report.html.blocks import (
     drawn,
     pixels,
 )
-from lossgen.report.html.charts import front_figure, waterfall_figure
+from lossgen.report.html.charts import front_figure, steps_figure, waterfall_figure
 from lossgen.report.lineage import story
 from lossgen.report.lineage_picture import lineage_figure
 from lossgen.report.live import duration, waterfall_text
@@ -66,8 +72,9 @@ from lossgen.report.tables import audit_lines, numbers_of, setting_of, verdict_l
 KINDS = {"evolve": "Search", "compare": "Comparison", "calibrate": "Calibration", "ask": "Search, trained elsewhere"}
 SHOWN_LINEAGE = 40
 """Losses of a lineage that a picture of it has at most."""
-WIDEST = 5
-"""Curves of one figure."""
+WIDEST, MOST_CURVES = 5, 7
+"""Curves of one figure: of losses, and over steps."""
+_PAIR = re.compile(r" \(?lr=([0-9.e-]+?)-([0-9.e+]+)\)?")
 
 
 def run_page(run: Run) -> Page:
@@ -78,7 +85,7 @@ def run_page(run: Run) -> Page:
     sections = [
         *(_compared(run, comparison) if comparison else []),
         *(_champion(run, comparison) if comparison and config.kind == "evolve" else []),
-        *(_search(run, known) if known else []),
+        *(_search(run, known, comparison) if known else []),
         *(_calibration(run) if config.kind == STAGE else []),
         *(_losses(run, comparison) if comparison and config.kind == "compare" else []),
         Section("How it was made", _made(run)),
@@ -106,7 +113,8 @@ def _headline(run: Run, comparison: Comparison | None, known: "_Known | None") -
     archive = run.archive
     if comparison is not None and run.config.kind == "evolve":
         waterfall = archive.waterfall()
-        return verdict_lines(verdict_of(archive), waterfall.get("trained", 0) + waterfall.get("cache", 0))
+        said = verdict_lines(verdict_of(archive), waterfall.get("trained", 0) + waterfall.get("cache", 0))
+        return [*said[:1], *_effect(comparison), *said[1:]]
     if comparison is not None:
         return _best_of(comparison)
     if run.config.kind == STAGE:
@@ -119,6 +127,20 @@ def _headline(run: Run, comparison: Comparison | None, known: "_Known | None") -
             "Not verified yet: of many losses the best by few trainings is one that was lucky, too.",
         ]
     return ["Nothing is trained the whole way yet."]
+
+
+def _effect(comparison: Comparison) -> list[str]:
+    """How much the champion differs from the baseline that is hardest for it."""
+    champion = next(iter(comparison.of("champion")), None)
+    if champion is None or not champion.values or not comparison.of("baseline"):
+        return []
+    only = replace(comparison, results=[r for r in comparison.results if r.part in ("champion", "baseline")])
+    beside = beside_baselines(only, [champion.name]).found[champion.name]
+    ratio = ""
+    if beside.ratio:
+        ratio = "ratio of the means {:.2f} (95 % interval {:.2f} to {:.2f}), ".format(*beside.ratio)
+    delta = f"Cliff's delta {beside.delta:+.2f} (1 where each of its trainings is better)"
+    return [f"Beside {beside.baseline}: {ratio}{delta}."]
 
 
 def _best_of(comparison: Comparison) -> list[str]:
@@ -152,12 +174,14 @@ def _compared(run: Run, comparison: Comparison) -> list[Section]:
         told = f"Box plot of {comparison.metric} over seeds: " + "; ".join(
             f"{row_label(result)}: {min(result.values):.4g} to {max(result.values):.4g}" for result in having
         )
-        caption = "A point a seed, a box from quartile to quartile; the triangle is the mean."
+        point = "A point is a seed"
+        if run.config.objective == "robust" and run.config.grid:
+            point = (
+                f"A point is a round of {len(run.config.grid)} trainings, one a pair of learning rates, each of a seed"
+            )
+        caption = f"{point}; a box from quartile to quartile; the triangle is the mean."
         blocks.append(drawn(box_figure(comparison), told, caption, "box"))
-    others, cells = other_cells(comparison)
-    if cells:
-        numbers = numbers_of(run.archive.meta("protocol", {}))
-        blocks.append(Sheet(others, cells, f"What was measured besides, mean ± standard deviation. {numbers}"))
+    blocks += [*_over_steps(run, comparison), *_besides(run, comparison)]
     sections = [Section("Verification" if search else "Comparison", blocks)]
     samples = sample_figure(comparison)
     if samples is not None:
@@ -165,6 +189,46 @@ def _compared(run: Run, comparison: Comparison) -> list[Section]:
         told = f"Generated images, a grid each by the generators of {names}"
         sections.append(Section("Samples", [pixels(samples, told, "The same seed for all; not chosen.")]))
     return sections
+
+
+def _over_steps(run: Run, comparison: Comparison) -> list[Block]:
+    """The objective over the steps of the trainings, where the runner has told of it."""
+    objective, direction = next(iter(run.archive.meta("objectives", {}).items()), ("", "min"))
+    stages = ("interim",) if run.archive.meta("interim", False) else ("verify", "compare")
+    curves: dict[str, list[list[tuple[int, float]]]] = {result.label: [] for result in ordered(comparison)}
+    labels = {(result.name, result.condition): result.label for result in comparison.results}
+    for stage in stages:
+        for key, name, outcome in run.archive.outcomes(stage):
+            label = labels.get((name, key.condition)) or labels.get((name, ""))
+            points = [(step, values[objective]) for step, values in outcome.curve if objective in values]
+            if label is not None and len(points) > 1 and outcome.status == "ok":
+                curves[label].append([point for point in points if math.isfinite(point[1])])
+    shown_ = {label: trainings for label, trainings in list(curves.items())[:MOST_CURVES] if trainings}
+    if not shown_:
+        return []
+    told = f"{objective} over the steps of the trainings of {', '.join(shown_)}"
+    caption = "Median of all trainings of a loss, and the middle half of them; on the images that fitness is read from."
+    return [drawn(steps_figure(shown_, objective, direction == "min"), told, caption, "steps")]
+
+
+def _besides(run: Run, comparison: Comparison) -> list[Block]:
+    """What else was measured; the results of each pair of learning rates in a table of their own."""
+    columns, rows = other_cells(comparison)
+    if not rows:
+        return []
+    numbers = numbers_of(run.archive.meta("protocol", {}))
+    objective = next(iter(run.archive.meta("objectives", {})), "")
+    pairs = [place for place, name in enumerate(columns) if " lr=" in name]
+    others = [place for place in range(1, len(columns)) if place not in pairs]
+    caption = f"What was measured besides, mean ± standard deviation. {numbers}"
+    if objective in columns and comparison.metric != objective:
+        caption += f" {objective} is on the validation images, what ends in “test” on those of the test split."
+    found: list[Block] = []
+    for places, said in ((others, caption), (pairs, "By learning rates (G generator, D discriminator).")):
+        if places:
+            heads = [columns[0], *(_PAIR.sub(r" G \1, D \2", columns[place]) for place in places)]
+            found.append(Sheet(heads, [[row[0], *(row[place] for place in places)] for row in rows], said))
+    return found
 
 
 def _champion(run: Run, comparison: Comparison) -> list[Section]:
@@ -190,7 +254,8 @@ def _champion(run: Run, comparison: Comparison) -> list[Section]:
         lines: list[Block] = [Picture(picture.drawing, picture.told, caption, paper=True)]
     else:
         lines = [Words([f"The champion comes from {len(above)} losses, too many for a picture here."])]
-    return [*sections, Section("Lineage", [*lines, Code("The lineage in words", "\n".join(told))])]
+    words = Code("What changed from loss to loss", "\n".join(told), folded=len(told) > SHOWN_LINEAGE)
+    return [*sections, Section("Lineage", [*lines, words])]
 
 
 def _written(run: Run, champion: Result) -> str:
@@ -259,7 +324,7 @@ def _searched(run: Run) -> _Known | None:
     return _Known(run) if run.archive.candidates() else None
 
 
-def _search(run: Run, known: _Known) -> list[Section]:
+def _search(run: Run, known: _Known, comparison: Comparison | None) -> list[Section]:
     archive = run.archive
     waterfall = archive.waterfall()
     what = waterfall_text(waterfall)
@@ -272,18 +337,37 @@ def _search(run: Run, known: _Known) -> list[Section]:
     good = [(generation, size, value) for generation, size, value in known.points if value is not None]
     if good:
         best = known.best
-        figure = progress_figure(values, known.objective, known.minimise)
+        figure = progress_figure(values, known.objective, known.minimise, _bar(known, comparison))
         told = f"{known.objective} of {len(values)} losses in order of proposal; the best is {best.value:.4g}"
         front = [(row.size, row.value) for row in known.hall if row.front]
         said = ", ".join(f"{value:.4g} with {size} nodes" for size, value in front)
         ends = front_figure(good, front, known.objective, known.minimise)
         pictures: list[Block] = [
-            drawn(figure, told, "What was trained the whole way, and the best so far.", "progress"),
+            drawn(
+                figure,
+                told,
+                "By few trainings, on the images that fitness is read from; later generations are darker, "
+                "and the polish comes after the last.",
+                "progress",
+            ),
             drawn(ends, f"Value over size; on the front: {said}", "The front: better than all smaller ones.", "front"),
         ]
         sections.append(Section("Progress", pictures))
         sections.append(Section("Hall of fame", _hall(known)))
     return sections
+
+
+def _bar(known: _Known, comparison: Comparison | None) -> tuple[str, float] | None:
+    """The best baseline's mean of the search's own objective, where it was verified."""
+    means = {}
+    for result in comparison.of("baseline") if comparison else []:
+        values = [o.metrics[known.objective] for o in result.outcomes if known.objective in o.metrics]
+        if values:
+            means[result.name] = fmean(values)
+    if not means:
+        return None
+    best = min(means, key=lambda name: means[name] if known.minimise else -means[name])
+    return f"{best}, its mean in the verification", means[best]
 
 
 def _hall(known: _Known) -> list[Block]:
@@ -299,7 +383,10 @@ def _hall(known: _Known) -> list[Block]:
             str(row.size), f"{row.value:.4g}", spread, str(row.trainings), front, generation, row.name, row.loss
         ])  # fmt: skip
         formulas[place, len(columns) - 1] = "".join(_inline(each) for each in loss_mathml(loss))
-    caption = "The best loss of each size in the search, on its few trainings: not verified."
+    caption = (
+        "The best loss of each size in the search, by its few trainings: not verified. Spread: standard deviation over "
+        "these, which in a robust search have other learning rates each."
+    )
     blocks: list[Block] = [Sheet(columns, rows, caption, [4, 6, 7], formulas=formulas)]
     for row in (row for row in known.hall if row.front):
         part = f"{row.size} nodes, {known.objective} {row.value:.4g} in the search, generation {row.generation}"
@@ -365,14 +452,15 @@ def _made(run: Run) -> list[Block]:
     began = archive.meta("versions") or versions()
     reproducible = archive.meta("reproducible", True)
     pairs = [
+        ("trainings", str(len(archive.outcomes()))),
         ("time", f"{seconds}; the engine's own part is {overhead(profile):.1%}" if profile else "–"),
         ("seed", str(config.seed)),
         ("runner", f"{Path(config.runner).stem}, SHA-256 {config.runner_digest[:16]}…"),
         ("device", config.device),
         ("versions", ", ".join(f"{name} {version}" for name, version in sorted(began.items()))),
         (
-            "the same again",
-            "gives the same record" if reproducible else "may give another record: what was trained depended on time",
+            "reproducible",
+            "yes, with any number of workers" if reproducible else "no: what was trained depended on time, or on order",
         ),
     ]
     protocol = archive.meta("protocol", {})
@@ -408,18 +496,23 @@ def reproducing(run: Run) -> str:
         words += ["--space", config.space] * (config.space != settings.SPACE)
     if config.kind == "compare" and config.objective == "robust":
         words += ["--objective", "robust"]
-    limits = ["time_limit", "timeout"]
+    settled: dict[str, Any] = {name: getattr(config, name) for name in ("time_limit", "timeout")}
     if config.kind == "evolve":
-        limits += ["generations", "polish", "audit", "max_trainings", "max_steps", "max_candidates", "verify_seeds"]
-    for name in limits:
-        default = settings.VERIFY_SEEDS if name == "verify_seeds" else None
-        value = getattr(config, name)
-        if value != default:
+        for name in ("generations", "polish", "audit", "max_trainings", "max_steps", "max_candidates", "verify_seeds"):
+            settled[name] = getattr(config, name)
+        settled["generations"] = generations_asked(config)
+        budget = run.archive.meta("budget")
+        if budget and not config.time_limit:
+            settled |= {"polish": budget["polish"], "audit": budget["audit"]}
+    for name, value in settled.items():
+        if value is not None:
             words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    if not config.rungs:
+    steps = config.steps or run.archive.meta("steps")
+    rungs = config.rungs or (config.rungs_at(steps) if config.race and steps else None)
+    if not rungs:
         words += ["--seeds", str(config.seeds)]
     else:
-        words += ["--rungs", ",".join(f"{steps}x{replicates}" for steps, replicates in config.rungs)]
+        words += ["--rungs", ",".join(f"{steps}x{replicates}" for steps, replicates in rungs)]
     if config.grid:
         words += ["--grid", ",".join(pair_text(pair) for pair in config.grid)]
     if config.tune_seeds:
@@ -431,11 +524,10 @@ def reproducing(run: Run) -> str:
     for text in config.seed_losses:
         words += ["--seed-loss", shlex.quote(parse_loss(text).name.lower())]
     words += ["--cache"] * config.cache
-    words += ["--seed", str(config.seed)] * (config.seed != settings.SEED)
+    words += ["--seed", str(config.seed)]
     words += ["--device", config.device] * (config.device != settings.DEVICE)
-    steps = config.steps or run.archive.meta("steps")
     setting = same_setting(run, steps) if steps or config.runner == "command" else ""
-    if config.kind == STAGE or config.rungs:  # whose last one says it
+    if config.kind == STAGE or rungs:  # whose last one says it
         setting = _without_steps(setting)
     return " ".join([*words, setting]).strip()
 
