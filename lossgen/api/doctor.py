@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lossgen.devices import cpu, default_workers
+from lossgen.errors import LossgenError
 from lossgen.resources import cache_dir, resource_dir
 
 State = Literal["ok", "note", "problem"]
@@ -57,6 +58,8 @@ def examine() -> Iterator[Found]:
     for name, check in CHECKS.items():
         try:
             yield from check()
+        except LossgenError as error:
+            yield Found(name, "problem", str(error))
         except Exception as error:  # noqa: BLE001  whatever is wrong here is what was asked for
             said = " ".join(str(error).split()) or "no message"
             yield Found(
@@ -121,6 +124,11 @@ def _torch() -> Iterator[Found]:
             "the driver may be too old for this PyTorch: nvidia-smi and https://pytorch.org say which go together; "
             "CUDA_VISIBLE_DEVICES may hide it",
         )  # fmt: skip
+    elif shutil.which("nvidia-smi"):
+        yield Found(
+            "GPU", "note", "there is a driver, and this PyTorch is built for the CPU alone",
+            "https://pytorch.org says how to install the one for CUDA",
+        )  # fmt: skip
     else:
         yield Found("GPU", "note", "none is found: trainings run on the CPU", "small images and DCGANs do well there")
 
@@ -155,7 +163,9 @@ def _engine() -> Iterator[Found]:
         )
         return
     yield Found("engine", "ok", f"a loss was screened, emitted and compared with its module in {took:.1f} s")
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(_dispatch.__file__).parent / "__pycache__")
+    folder = Path(
+        _dispatch.run.stats.cache_path
+    )  # Numba's own choice, where the package's folder cannot be written, too
     kept = list(folder.rglob("*.nbc")) if folder.is_dir() else []
     if kept:
         size = sum(file.stat().st_size for file in kept)

@@ -142,18 +142,18 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
         generated = Path(asked.flags["generated"])
         discovery = discover(session, generated, asked.select or by_fronts, asked.vary or usual)
         with session.clock.phase("report"):
-            written = [*write_discovery(run, discovery), _page(session)]
+            written = [*write_discovery(run, discovery), *_page(session)]
         lines = discovery_lines(run, discovery, written)
     elif asked.kind == "calibrate":
         calibrate_losses(session)
         calibration = calibration_in(run, _beside(asked))
         with session.clock.phase("report"):
-            written = [*(write_calibration(run, calibration) if calibration else []), _page(session)]
+            written = [*(write_calibration(run, calibration) if calibration else []), *_page(session)]
         lines = calibration_lines(run, calibration, written)
     else:
         comparison = compare_losses(session)
         with session.clock.phase("report"):
-            written = [*write_comparison(run, comparison), _page(session)]
+            written = [*write_comparison(run, comparison), *_page(session)]
         lines = comparison_lines(run, comparison, written, session.stopped)
     session.save_profile()
     if view:
@@ -164,9 +164,14 @@ def _work(asked: Asked, session: Session, view: "PlainView | None") -> None:
             view.console.print(part, highlight=False, soft_wrap=isinstance(part, Text), crop=False)
 
 
-def _page(session: Session) -> Path:
+def _page(session: Session) -> list[Path]:
+    """The run's page. Its results are written by then: what goes wrong with the page is said, and no more."""
     session.save_profile()
-    return write_report(session.run)
+    try:
+        return [write_report(session.run)]
+    except Exception as error:  # noqa: BLE001
+        session.listener.note(f"report.html is not written: {type(error).__name__}: {error}")
+        return []
 
 
 def _beside(asked: Asked) -> list[str]:

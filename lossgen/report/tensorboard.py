@@ -4,6 +4,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +28,42 @@ class TensorBoard(Listener):
     of a verification or comparison each training's curve over its steps.
 
     Args:
-        folder: for the events; several runs in folders side by side are shown together.
+        folder: for the events; several runs in folders side by side are shown together. A run that is gone on with
+            counts its trainings from 1 again: give it a folder of its own.
 
     Raises:
-        InputError: TensorBoard is not installed, or the folder cannot be written.
+        InputError: TensorBoard is not installed, or the folder is a file.
     """
 
     def __init__(self, folder: str | Path) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            import torch.utils.tensorboard  # noqa: F401
         except ImportError:
             raise InputError("TensorBoard: is not installed; pip install 'lossgen[tensorboard]'") from None
-        try:
-            self._writer: Any = SummaryWriter(str(folder))
-        except OSError as error:
-            raise InputError(f"TensorBoard: {folder}: cannot be written: {error.strerror or error}") from None
-        self._finalizer = weakref.finalize(self, self._writer.close)
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise InputError(f"TensorBoard: {folder}: is a file; give a folder")
+        self.folder = folder
         self._ended: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._of: Counter[tuple[str, str]] = Counter()
         self._flushed = time.monotonic()
 
+    @cached_property
+    def _writer(self) -> Any:
+        """Made once there is something to be written."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        try:
+            writer = SummaryWriter(str(self.folder))
+        except OSError as error:
+            raise InputError(f"TensorBoard: {self.folder}: cannot be written: {error.strerror or error}") from None
+        self._finalizer = weakref.finalize(self, writer.close)
+        return writer
+
     def close(self) -> None:
         """Write what is not written yet, and end; the end of the program does so, too."""
-        self._finalizer()
+        if "_writer" in self.__dict__:
+            self._finalizer()
 
     def planned(self, plan: Plan) -> None:
         """As text."""

@@ -280,8 +280,9 @@ class StopAfter(lossgen.Listener):
 @pytest.mark.parametrize(
     ("way", "part"),
     [
-        ("rungs", 0.0), ("rungs", 0.4), ("the last two on the same steps", 0.3), ("the last two on the same steps", 1.0),
-        ("a rung that foretells nothing", 0.7), ("a rung that foretells nothing", 1.0), ("no race", 0.2),
+        ("rungs", 0.0), ("rungs", 0.4), ("the last two on the same steps", 0.3),
+        ("the last two on the same steps", 1.0), ("a rung that foretells nothing", 0.7),
+        ("a rung that foretells nothing", 1.0), ("no race", 0.2),
     ],
 )  # fmt: skip
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(

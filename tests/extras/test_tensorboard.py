@@ -45,5 +45,5 @@ def test_every_training_is_there_with_its_metrics_and_the_best_with_its_loss(tmp
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="is a file; give a folder"):
         lossgen.TensorBoard(tmp_path / "file")

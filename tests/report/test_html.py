@@ -12,13 +12,14 @@ from click.testing import CliRunner
 import lossgen
 from lossgen.api import Run
 from lossgen.cli import cli
+from lossgen.codegen.load import load_argument, read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution.clock import Clock
 from lossgen.evolution.run import open_run
 from lossgen.report import html
 from lossgen.report.html import PageWriter, rendered
 from lossgen.report.html.blocks import Page, Section, Sheet, Words
-from lossgen.report.html.run_page import reproducing
+from lossgen.report.html.run_page import _printable, reproducing
 
 SMALL: dict[str, Any] = {
     "runner": Path(__file__).parents[1] / "racing_runner.py", "objective": "robust",
@@ -104,7 +105,7 @@ def test_a_search_ends_with_a_page_that_says_what_its_files_say(searched: Run) -
     assert len(page.all("math")) >= len(searched.hall_of_fame)
     assert len(page.all("svg")) == 6  # box plot, curves, lineage, waterfall, progress, front
     assert f"{searched.waterfall['proposed']} proposed" in page.text
-    assert 'http-equiv="refresh"' not in text and ">finished<" in text
+    assert 'id="reload"' not in text and ">finished<" in text
     assert searched.record()["config"]["runner"] in page.text
 
 
@@ -118,6 +119,22 @@ def test_the_command_on_it_makes_the_same_run_once_more(searched: Run, tmp_path:
     assert done.exit_code == 0, done.output
     again = Run(tmp_path / "again").record()
     assert again == searched.record()
+
+
+@pytest.mark.parametrize("losses", [["zoo"], ["y_pred - y_real", "hinge"]])
+def test_the_command_of_a_comparison_names_losses_that_are_found(losses: list[str], tmp_path: Path) -> None:
+    made: Any = {"runner": SMALL["runner"], "steps": 10, "seeds": 1, "workers": 1, "quiet": True}
+    run = lossgen.compare(losses, out=tmp_path / "run", rates={"Hinge": (1e-3, 3e-3)}, **made)
+    with open_run(run.path, locked=False) as opened:
+        words = shlex.split(reproducing(opened))
+    given = words[2 : next(place for place, word in enumerate(words) if word.startswith("--"))]
+    found = [load_argument(word).loss.digest() for word in given]
+    assert found == [read_emitted(source, "").digest() for source in run.config.losses]
+    assert words[words.index("--rates") + 1] == "Hinge=0.001:0.003"
+
+
+def test_a_protocol_is_printed_whatever_is_in_it(searched: Run) -> None:
+    assert _printable({"a": [1, None, {"b": None, "c": (2, None)}], "d": None}) == {"a": [1, {"c": [2]}]}
 
 
 def test_it_is_rebuilt_as_it_was(searched: Run, tmp_path: Path) -> None:
@@ -153,7 +170,7 @@ def test_a_page_is_written_while_a_run_goes_on_and_says_so(tmp_path: Path, monke
     lossgen.evolve(out=tmp_path / "run", generated=tmp_path / "g", workers=1, callbacks=[Stop(25)], **SMALL)
     first, last = check(pages[0]), check(pages[24])
     assert "Nothing is trained the whole way yet." in first.text and ">running<" in pages[0]
-    assert 'http-equiv="refresh"' in pages[0]
+    assert 'id="reload"' in pages[0]
     assert "Best so far: Evolved_" in last.text and "Not verified yet" in last.text
     assert ">interim<" in (tmp_path / "run" / "report.html").read_text()
 

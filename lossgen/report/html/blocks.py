@@ -126,7 +126,7 @@ class Page:
 
     Attributes:
         headline: the finding in words, with its uncertainty and the rung of the ladder.
-        state: "finished", "interim" or "running", and what that means in a sentence.
+        state: "finished", "interim", "open" or "running", and what that means in a sentence.
         about: one line: what was run, on what.
     """
 

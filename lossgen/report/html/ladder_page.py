@@ -9,12 +9,14 @@ from typing import Any
 from lossgen.errors import InputError
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.ladder import RUNGS, Beside
+from lossgen.evolution.run import CONFIG, open_run
 from lossgen.language.parser import parse_loss
 from lossgen.report.comparison import LOSS, cells_of, row_label, title_of
 from lossgen.report.figures import box_figure
 from lossgen.report.html.blocks import Block, Page, Section, Sheet, Words, drawn
-from lossgen.report.html.run_page import loss_card
+from lossgen.report.html.run_page import loss_card, made_of
 from lossgen.report.ladder import JSON
+from lossgen.report.tables import setting_of
 from lossgen.runner import Outcome
 from lossgen.stats import summarise
 
@@ -39,6 +41,7 @@ def ladder_page(folder: Path) -> Page:
             raise InputError(f"{path}: schema {content['schema']}, this lossgen reads {SCHEMA}")
         losses: list[Mapping[str, Any]] = content["losses"]
         sections = [_overview(losses, content["steps"]), *map(_step, content["steps"]), _cards(losses, content)]
+        sections += _made(folder)
         headline = [loss["headline"] for loss in losses]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise InputError(
@@ -48,6 +51,18 @@ def ladder_page(folder: Path) -> Page:
     state = "finished", f"{tried} of {len(RUNGS) - 1} rungs tried"
     more = f"The same call with --out {shlex.quote(str(folder))} goes on, and trains nothing twice"
     return Page(f"Ladder: {folder.resolve().name}", f"{more}.", headline, state, sections)
+
+
+def _made(folder: Path) -> list[Section]:
+    """How the first rung was made; each has a page of its own."""
+    first = next((folder / rung for rung in RUNGS if (folder / rung / CONFIG).is_file()), None)
+    if first is None:
+        return []
+    with open_run(first, locked=False) as run:
+        said = Words(
+            [f"{setting_of(run)}. Below, of the rung {RUNGS[first.name][0]}; each rung's folder has its own page."]
+        )
+        return [Section("How it was made", [said, *made_of(run)])]
 
 
 def _overview(losses: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]) -> Section:

@@ -14,9 +14,10 @@ import tomli_w
 from lossgen import settings
 from lossgen.codegen.card import card
 from lossgen.codegen.card_text import card_lines, screen_line, title_lines
-from lossgen.codegen.load import read_emitted
+from lossgen.codegen.load import load_argument, read_emitted
 from lossgen.codegen.torch_module import emit_torch
 from lossgen.errors import InputError
+from lossgen.evolution.asked import ROUNDS
 from lossgen.evolution.audit import audit_of
 from lossgen.evolution.calibrating import STAGE, calibration_in
 from lossgen.evolution.clock import overhead
@@ -84,14 +85,14 @@ def run_page(run: Run) -> Page:
     known = _searched(run) if config.kind in ("evolve", "ask") else None
     sections = [
         *(_compared(run, comparison) if comparison else []),
-        *(_champion(run, comparison) if comparison and config.kind == "evolve" else []),
+        *(_champion(run, comparison) if comparison and config.kind in ("evolve", "ask") else []),
         *(_search(run, known, comparison) if known else []),
         *(_calibration(run) if config.kind == STAGE else []),
         *(_losses(run, comparison) if comparison and config.kind == "compare" else []),
-        Section("How it was made", _made(run)),
+        Section("How it was made", made_of(run)),
     ]
     data = archive.meta("protocol", {}).get("data", {}).get("name", config.data.name)
-    on = f"{Path(config.runner).stem} on {Path(str(data)).name}"
+    on = f"{Path(config.runner).stem} on {Path(str(data)).name}" if config.runner else f"space {config.space}"
     about = f"{on}; {setting_of(run)}" if archive.meta("protocol") else on
     return Page(f"{KINDS[config.kind]}: {run.name}", about, _headline(run, comparison, known), _state(run), sections)
 
@@ -101,7 +102,7 @@ def _state(run: Run) -> tuple[str, str]:
     if archive.meta("finished", False):
         return "finished", f"after {duration(sum(archive.meta('profile', {}).values()))} of work"
     again = f"lossgen {kind} --resume {shlex.quote(str(run.path))}"
-    if kind == "ask":
+    if kind == "ask" or archive.meta(ROUNDS):
         return "open", f"its trainings run elsewhere; go on with: lossgen ask {shlex.quote(str(run.path))}"
     if (archive.meta("result") or {}).get("interim"):
         return "interim", f"stopped on the way; go on with: {again}"
@@ -111,7 +112,7 @@ def _state(run: Run) -> tuple[str, str]:
 def _headline(run: Run, comparison: Comparison | None, known: "_Known | None") -> list[str]:
     """The finding, as far as there is one."""
     archive = run.archive
-    if comparison is not None and run.config.kind == "evolve":
+    if comparison is not None and run.config.kind in ("evolve", "ask"):
         waterfall = archive.waterfall()
         said = verdict_lines(verdict_of(archive), waterfall.get("trained", 0) + waterfall.get("cache", 0))
         return [*said[:1], *_effect(comparison), *said[1:]]
@@ -444,29 +445,42 @@ def _losses(run: Run, comparison: Comparison) -> list[Section]:
     return [Section("Losses", [*_curves([parse_loss(result.loss) for result in first.values()]), *cards])]
 
 
-def _made(run: Run) -> list[Block]:
+def made_of(run: Run) -> list[Block]:
     """Protocol, configuration, versions, hashes, and the command that makes it once more."""
     archive, config = run.archive, run.config
     profile = archive.meta("profile", {})
     seconds = ", ".join(f"{name} {duration(spent)}" for name, spent in sorted(profile.items(), key=lambda i: -i[1]))
     began = archive.meta("versions") or versions()
-    reproducible = archive.meta("reproducible", True)
+    reproducible, asked = archive.meta("reproducible", True), config.kind == "ask" or archive.meta(ROUNDS)
     pairs = [
         ("trainings", str(len(archive.outcomes()))),
         ("time", f"{seconds}; the engine's own part is {overhead(profile):.1%}" if profile else "–"),
         ("seed", str(config.seed)),
-        ("runner", f"{Path(config.runner).stem}, SHA-256 {config.runner_digest[:16]}…"),
+        *([] if asked else [("runner", f"{Path(config.runner).stem}, SHA-256 {config.runner_digest[:16]}…")]),
         ("device", config.device),
         ("versions", ", ".join(f"{name} {version}" for name, version in sorted(began.items()))),
         (
             "reproducible",
-            "yes, with any number of workers" if reproducible else "no: what was trained depended on time, or on order",
+            "as far as its trainings are, which ran elsewhere"
+            if asked
+            else "yes, with any number of workers"
+            if reproducible
+            else "no: what was trained depended on time, or on order",
         ),
     ]
     protocol = archive.meta("protocol", {})
     lines = tomli_w.dumps(_printable(protocol)) if protocol else ""
     configuration = tomli_w.dumps(config.model_dump(exclude_none=True, exclude={"space_text", "losses"}))
-    blocks: list[Block] = [Facts(pairs), Code("The command", reproducing(run), folded=False)]
+    blocks: list[Block] = [Facts(pairs)]
+    if asked:
+        blocks.append(
+            Words([f"Its trainings ran elsewhere; it goes on with: lossgen ask {shlex.quote(str(run.path))}"])
+        )
+    else:
+        functions = {"select": config.select, "vary": config.vary}
+        own = [f"{name}={function}" for name, function in functions.items() if function]
+        title = f"The command (from Python, with {', '.join(own)} in place of the usual ones)" if own else "The command"
+        blocks.append(Code(title, reproducing(run), folded=False))
     if lines:
         blocks.append(Code("Protocol: data with their hashes, metrics, what judges", lines))
     blocks.append(Code("Configuration (run.toml)", configuration))
@@ -477,11 +491,15 @@ def _made(run: Run) -> list[Block]:
 
 def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without None, which TOML does not have."""
-    return {
-        str(key): _printable(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if value is not None
-    }
+
+    def printable(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _printable(value)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [printable(each) for each in value if each is not None]
+        return value
+
+    return {str(key): printable(value) for key, value in values.items() if value is not None}
 
 
 def reproducing(run: Run) -> str:
@@ -489,7 +507,7 @@ def reproducing(run: Run) -> str:
     config = run.config
     words = ["lossgen", config.kind]
     if config.kind in ("compare", "calibrate"):
-        words += [shlex.quote(read_emitted(source, "run.toml").name.lower()) for source in config.losses]
+        words += [_argument(read_emitted(source, "run.toml")) for source in config.losses]
     if config.kind == "evolve":
         words += ["--objective", config.objective, "--population", str(config.population)]
         words += ["--mode", config.mode] * (config.mode != settings.MODE)
@@ -519,10 +537,13 @@ def reproducing(run: Run) -> str:
         words += ["--tune", "--tune-seeds", str(config.tune_seeds)]
     if config.regularisers is not None:
         words += ["--regulariser", shlex.quote(",".join(config.regularisers))]
+    if config.rates:
+        chosen = ",".join(f"{name}={pair_text(pair)}" for name, pair in config.rates.items())
+        words += ["--rates", shlex.quote(chosen)]
     if config.budgets:
         words += ["--budgets", ",".join(map(str, config.budgets))]
     for text in config.seed_losses:
-        words += ["--seed-loss", shlex.quote(parse_loss(text).name.lower())]
+        words += ["--seed-loss", _argument(parse_loss(text))]
     words += ["--cache"] * config.cache
     words += ["--seed", str(config.seed)]
     words += ["--device", config.device] * (config.device != settings.DEVICE)
@@ -530,6 +551,18 @@ def reproducing(run: Run) -> str:
     if config.kind == STAGE or rungs:  # whose last one says it
         setting = _without_steps(setting)
     return " ".join([*words, setting]).strip()
+
+
+def _argument(loss: Loss) -> str:
+    """How a command is given the loss: by its name in the zoo, else by its text."""
+    stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", loss.name).lower()
+    for name in (stem, loss.name.lower()):
+        try:
+            if load_argument(name).loss.digest() == loss.digest():
+                return name
+        except InputError:
+            continue
+    return shlex.quote(print_loss(loss))
 
 
 def _without_steps(setting: str) -> str:

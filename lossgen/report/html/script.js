@@ -53,6 +53,12 @@ for (const button of document.querySelectorAll(".copy")) {
   });
 }
 
-window.addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details.print")) details.open = true;
-});
+// The page of a run that goes on is written anew from time to time; it is loaded anew unless somebody is reading in it.
+const reload = document.querySelector("#reload");
+if (reload) {
+  reload.hidden = false;
+  setInterval(() => {
+    const reading = document.querySelector("details[open]") || String(document.getSelection()).length;
+    if (reload.querySelector("input").checked && !reading) location.reload();
+  }, 60_000);
+}
