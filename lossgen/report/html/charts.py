@@ -78,11 +78,12 @@ def front_figure(
     return figure
 
 
-def steps_figure(curves: Mapping[str, Sequence[Curve]], metric: str, minimise: bool) -> "Figure":
-    """A metric over the steps of trainings: the median of each loss, and where the middle half of its trainings lies.
+def steps_figure(curves: Mapping[str, Sequence[Curve]], metric: str, minimise: bool, spread: bool) -> "Figure":
+    """A metric over the steps of trainings: the median of each loss.
 
     Args:
         curves: of each loss, a training each, (step, value) at its checkpoints.
+        spread: whether to draw where the middle half of its trainings lies, too.
     """
     figure = new_figure(7.0, 4.0)
     axis = figure.subplots()
@@ -96,12 +97,13 @@ def steps_figure(curves: Mapping[str, Sequence[Curve]], metric: str, minimise: b
         low, middle, high = np.array([np.quantile(by_step[step], (0.25, 0.5, 0.75)) for step in steps]).T
         colour = COLOURS[place % len(COLOURS)]
         axis.plot(steps, middle, "o-", markersize=2.5, linewidth=2.0 if not place else 1.3, color=colour, label=name)
-        axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        if spread:
+            axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         least = min(least, float(low.min()))
     if minimise and least > 0:
         log_axis(axis)
     axis.set_xlabel("steps (generator updates)")
     axis.set_ylabel(metric)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axis.grid(alpha=0.25)
     return figure

@@ -208,8 +208,12 @@ def _over_steps(run: Run, comparison: Comparison) -> list[Block]:
     if not shown_:
         return []
     told = f"{objective} over the steps of the trainings of {', '.join(shown_)}"
-    caption = "Median of all trainings of a loss, and the middle half of them; on the images that fitness is read from."
-    return [drawn(steps_figure(shown_, objective, direction == "min"), told, caption, "steps")]
+    mixed = run.config.objective == "robust" and bool(run.config.grid)
+    caption = "Median of all trainings of a loss, " + (
+        "of all pairs of rates" if mixed else "and the middle half of them"
+    )
+    caption += "; on the images that fitness is read from, at the checkpoints that were looked at."
+    return [drawn(steps_figure(shown_, objective, direction == "min", not mixed), told, caption, "steps")]
 
 
 def _besides(run: Run, comparison: Comparison) -> list[Block]:
