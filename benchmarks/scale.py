@@ -8,7 +8,8 @@ the driver thinks, that clock goes on, and workers that end meanwhile wait for i
 
 - busy: the part of the workers' time that is training, in the search of `--mode generational` and `--mode steady`, at
   2 to 256 workers, with the usual population and with two losses a worker; also up to the moment when nothing is left
-  to be handed out, after which workers wait for the last to end. About 40 minutes.
+  to be handed out, after which workers wait for the last to end. With the recorded durations, and with ten times as
+  long ones: the driver's part does not grow with them. About 40 minutes; what --out holds is not made again.
 - growth: what 10² to 10⁵ proposals take: the driver's seconds, the archive, memory, `lossgen show`, report.html, and
   how long a browser takes to open that, where Chromium and `lossgen[browser]` are installed. About 30 minutes.
 
@@ -51,6 +52,8 @@ from lossgen.report.tables import show_lines
 from lossgen.runner import Outcome
 
 STEPS = 500
+MODES, MANY = ("generational", "steady"), 32
+"""Beyond so many workers nobody would leave the population at 16."""
 CHECK_SECONDS = 0.03
 """What the comparison of a module with the kernel takes a worker."""
 Durations = Mapping[str, Sequence[float]]
@@ -178,30 +181,37 @@ def search(
     return pool, machine, made
 
 
-def busy(durations: Durations, most: int) -> list[dict[str, Any]]:
-    """How busy the workers are, by their number, the mode and the population."""
-    rows = []
-    for workers in (2, 4, 8, 16, 32, 64, 128, 256):
-        if workers > most:
-            continue
-        for mode in ("generational", "steady"):
-            for population in sorted({16, max(16, 2 * workers)}):
+def busy(durations: Durations, most: int, rows: list[dict[str, Any]], keep: Callable[[], None]) -> None:
+    """How busy the workers are, by their number, the mode, the population and the length of trainings.
+
+    Args:
+        rows: those that are known, to which the others are added.
+        keep: called after each.
+    """
+    done = {(row["stretch"], row["workers"], row["mode"], row["population"]) for row in rows}
+    for stretch in (1, 10):
+        longer = {key: [stretch * each for each in seconds] for key, seconds in durations.items()}
+        for workers in (2, 4, 8, 16, 32, 64, 128, 256):
+            ways = [(mode, population) for mode in MODES for population in sorted({16, max(16, 2 * workers)})]
+            for mode, population in ways if workers <= MANY else ways[1::2]:
+                if workers > most or (stretch, workers, mode, population) in done:
+                    continue
                 with tempfile.TemporaryDirectory() as folder:
                     losses = max(512, 8 * workers)
                     generations = -(-losses // population)
                     pool, machine, _ = search(
-                        Path(folder) / "run", mode, workers, population, durations, generations=generations
+                        Path(folder) / "run", mode, workers, population, longer, generations=generations
                     )
                 wall = machine.now()
                 rows.append({
-                    "workers": workers, "mode": mode, "population": population, "losses": generations * population,
-                    "trainings": pool.trainings, "seconds": round(wall, 1),
+                    "stretch": stretch, "workers": workers, "mode": mode, "population": population,
+                    "losses": generations * population, "trainings": pool.trainings, "seconds": round(wall, 1),
                     "busy": round(pool.busy / (workers * wall), 4),
                     "busy_while_full": round(pool.full[0] / (workers * pool.full[1]), 4) if pool.full[1] else None,
                     "driver": round((wall - machine.waited) / wall, 4),
                 })  # fmt: skip
                 print(json.dumps(rows[-1]), flush=True)
-    return rows
+                keep()
 
 
 def _memory() -> int:
@@ -277,12 +287,16 @@ def main(
         return
     seconds: Durations = json.loads(durations.read_text(encoding="utf-8"))
     result = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"schema": 1}
+
+    def keep() -> None:
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+    result["versions"] = versions()
     if not parts or "busy" in parts:
-        result["busy"] = busy(seconds, most_workers)
+        busy(seconds, most_workers, result.setdefault("busy", []), keep)
     if not parts or "growth" in parts:
         result["growth"] = growth(seconds, most_proposals)
-    result["versions"] = versions()
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    keep()
     print(f"wrote {out}")
 
 
