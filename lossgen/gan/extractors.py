@@ -8,7 +8,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -110,7 +110,22 @@ def module_extractor(name: str, net: nn.Module) -> Extractor:
     if not isinstance(net, nn.Module):
         raise InputError(f"extractor {name}: {type(net).__name__} is no torch.nn.Module")
     net.eval()
-    return Extractor(name, net, weights_digest(net.state_dict())[:16], net, resize="by the network itself, if at all")
+
+    def features(images: Tensor) -> Tensor:
+        try:
+            return cast(Tensor, net(images))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  a network of the user's own may raise anything
+            said = " ".join(str(error).split())
+            given = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+            raise InputError(
+                f"extractor {name}: its network fails on images, {given}: {type(error).__name__}: {said:.200}; it is "
+                "to convert and scale them itself"
+            ) from None
+
+    digest = weights_digest(net.state_dict())[:16]
+    return Extractor(name, net, digest, features, resize="by the network itself, if at all")
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

@@ -116,6 +116,8 @@ MADE = {
     "class Float(torch.nn.Module):\n    def forward(self, x):\n        return x.float()\n",
     "nan": "import torch\nclass Bad(torch.nn.Module):\n    def forward(self, x):\n"
     "        return x.flatten(1) * float('nan')\ndef embedding():\n    return Bad()\n",
+    "floats": "import torch\ndef embedding():\n"
+    "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4))\n",
     "none": "",
     "other": "def embedding():\n    return 3\n",
     "broken": "raise OSError('no weights')\n",
@@ -128,6 +130,7 @@ MADE = {
     ("name", "message"),
     [
         ("good", ""), ("nan", "extractor nan: its features of .* are NaN or infinite"),
+        ("floats", r"network fails on images, uint8 \(60, 1, 8, 8\): RuntimeError: .*; it is to convert"),
         ("none", r"none.py: has no function embedding\(\)"), ("other", "int is no torch.nn.Module"),
         ("broken", "does not load: OSError: no weights"), ("syntax", "line 1: syntax error"),
         ("fails", r"embedding\(\) fails: OSError: no disk"),
