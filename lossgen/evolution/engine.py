@@ -2,7 +2,7 @@
 
 It trains nothing and writes nothing. Every random stream is `SeedSequence(seed, spawn_key=(generation, number,
 purpose))`, so a candidate depends on where it stands and on the results before it, never on workers, time or an
-interruption: to resume a search is to ask and tell again what was told before.
+interruption: to resume a search is to ask and tell again what was told before; or, of a steady one, to reopen it.
 """
 
 import bisect
