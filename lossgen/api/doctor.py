@@ -134,11 +134,10 @@ def _torch() -> Iterator[Found]:
 
 
 def _cores() -> Iterator[Found]:
-    named = next((part for part in cpu().split("; ") if part.startswith("model name")), cpu()[:60]).removeprefix(
-        "model name: "
-    )
+    known = cpu()
+    named = next((part for part in known.split("; ") if part.startswith("model name")), known[:60])
     workers = default_workers("cpu")
-    what = f"{os.cpu_count()} cores, {workers} of them for workers; {named}"
+    what = f"{os.cpu_count()} cores, {workers} of them for workers; {named.removeprefix('model name: ')}"
     told = os.environ.get("LOSSGEN_WORKERS")
     yield Found("processor", "ok", what + (f" (LOSSGEN_WORKERS is {told})" if told else ""))
 
@@ -163,9 +162,7 @@ def _engine() -> Iterator[Found]:
         )
         return
     yield Found("engine", "ok", f"a loss was screened, emitted and compared with its module in {took:.1f} s")
-    folder = Path(
-        _dispatch.run.stats.cache_path
-    )  # Numba's own choice, where the package's folder cannot be written, too
+    folder = Path(_dispatch.run.stats.cache_path)  # where the package cannot be written, another of Numba's choice
     kept = list(folder.rglob("*.nbc")) if folder.is_dir() else []
     if kept:
         size = sum(file.stat().st_size for file in kept)

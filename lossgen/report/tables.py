@@ -64,7 +64,7 @@ def rung_lines(archive: Archive) -> list[str]:
     lines = []
     for each in archive.meta(FORETOLD, []):
         told = [
-            f"{_rank(each[f'of_{group}'])} over {each[group]} {words}"
+            f"{rank_text(each[f'of_{group}'])} over {each[group]} {words}"
             for group, words in (("control", "drawn at random"), ("promoted", "that were promoted"))
         ]
         dropped = each["dropped"]
@@ -73,7 +73,8 @@ def rung_lines(archive: Archive) -> list[str]:
     return lines
 
 
-def _rank(correlation: Sequence[float | None]) -> str:
+def rank_text(correlation: Sequence[float | None]) -> str:
+    """A rank correlation with its interval, as an archive keeps them."""
     value, low, high = correlation
     if value is None:
         return "unknown"

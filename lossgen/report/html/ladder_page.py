@@ -11,10 +11,9 @@ from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.ladder import RUNGS, Beside
 from lossgen.evolution.run import CONFIG, open_run
 from lossgen.language.parser import parse_loss
-from lossgen.report.comparison import LOSS, cells_of, row_label, title_of
-from lossgen.report.figures import box_figure
-from lossgen.report.html.blocks import Block, Page, Section, Sheet, Words, drawn
-from lossgen.report.html.run_page import loss_card, made_of
+from lossgen.report.comparison import LOSS, cells_of, title_of
+from lossgen.report.html.blocks import Block, Page, Section, Sheet, Words
+from lossgen.report.html.run_page import boxes, loss_card, made_of
 from lossgen.report.ladder import JSON
 from lossgen.report.tables import setting_of
 from lossgen.runner import Outcome
@@ -92,12 +91,7 @@ def _step(step: Mapping[str, Any]) -> Section:
         blocks += [Words([trial["what"]], strong=True)] if trial["what"] else []
         blocks.append(Words([*(beside.sentence(trial["metric"]) for beside in found), *trial["notes"]]))
         blocks.append(Sheet(columns, rows, title_of(comparison), [columns.index(LOSS)]))
-        having = [result for result in comparison.results if result.values]
-        if having:
-            told = f"Box plot of {trial['metric']} over seeds: " + "; ".join(
-                f"{row_label(result)}: {min(result.values):.4g} to {max(result.values):.4g}" for result in having
-            )
-            blocks.append(drawn(box_figure(comparison), told, "A point a seed.", f"box-{step['rung']}-{number}"))
+        blocks += boxes(comparison, "A point is a seed.", f"box-{step['rung']}-{number}")
     return Section(title, blocks)
 
 

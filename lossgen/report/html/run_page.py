@@ -68,7 +68,7 @@ from lossgen.report.html.charts import front_figure, steps_figure, waterfall_fig
 from lossgen.report.lineage import story
 from lossgen.report.lineage_picture import lineage_figure
 from lossgen.report.live import duration, waterfall_text
-from lossgen.report.tables import audit_lines, numbers_of, setting_of, verdict_lines
+from lossgen.report.tables import audit_lines, numbers_of, rank_text, setting_of, verdict_lines
 
 KINDS = {"evolve": "Search", "compare": "Comparison", "calibrate": "Calibration", "ask": "Search, trained elsewhere"}
 SHOWN_LINEAGE = 40
@@ -170,18 +170,10 @@ def _compared(run: Run, comparison: Comparison) -> list[Section]:
         fresh = f"All were retrained on {run.config.verify_seeds} fresh seeds; the champion was named before."
         notes = [fresh, *notes]
     blocks: list[Block] = [Sheet(columns, rows, title_of(comparison), [columns.index(LOSS)], best), Words(notes)]
-    having = [result for result in comparison.results if result.values]
-    if having:
-        told = f"Box plot of {comparison.metric} over seeds: " + "; ".join(
-            f"{row_label(result)}: {min(result.values):.4g} to {max(result.values):.4g}" for result in having
-        )
-        point = "A point is a seed"
-        if run.config.objective == "robust" and run.config.grid:
-            point = (
-                f"A point is a round of {len(run.config.grid)} trainings, one a pair of learning rates, each of a seed"
-            )
-        caption = f"{point}; a box from quartile to quartile; the triangle is the mean."
-        blocks.append(drawn(box_figure(comparison), told, caption, "box"))
+    point = "A point is a seed"
+    if run.config.objective == "robust" and run.config.grid:
+        point = f"A point is a round of {len(run.config.grid)} trainings, one a pair of learning rates, each of a seed"
+    blocks += boxes(comparison, f"{point}; a box from quartile to quartile; the triangle is the mean.", "box")
     blocks += [*_over_steps(run, comparison), *_besides(run, comparison)]
     sections = [Section("Verification" if search else "Comparison", blocks)]
     samples = sample_figure(comparison)
@@ -190,6 +182,17 @@ def _compared(run: Run, comparison: Comparison) -> list[Section]:
         told = f"Generated images, a grid each by the generators of {names}"
         sections.append(Section("Samples", [pixels(samples, told, "The same seed for all; not chosen.")]))
     return sections
+
+
+def boxes(comparison: Comparison, caption: str, name: str) -> list[Picture]:
+    """The spread over seeds, where any training ended well."""
+    having = [result for result in comparison.results if result.values]
+    if not having:
+        return []
+    told = f"Box plot of {comparison.metric} over seeds: " + "; ".join(
+        f"{row_label(result)}: {min(result.values):.4g} to {max(result.values):.4g}" for result in having
+    )
+    return [drawn(box_figure(comparison), told, caption, name)]
 
 
 def _over_steps(run: Run, comparison: Comparison) -> list[Block]:
@@ -407,16 +410,11 @@ def _foretold(foretold: Sequence[Mapping[str, Any]]) -> Sheet | None:
     """How rungs foretell the next one."""
     if not foretold:
         return None
-
-    def shown_(correlation: Sequence[float | None]) -> str:
-        value, low, high = correlation
-        if value is None:
-            return "–"
-        return f"{value:.2f}" + (f" ({low:.2f} – {high:.2f})" if low is not None and high is not None else "")
-
     rows = [
-        [each["rung"], each["next"], shown_(each["of_control"]), str(each["control"]), shown_(each["of_promoted"]),
-         str(each["promoted"]), "yes" if each["dropped"] is not None else "no"]
+        [
+            each["rung"], each["next"], rank_text(each["of_control"]), str(each["control"]),
+            rank_text(each["of_promoted"]), str(each["promoted"]), "yes" if each["dropped"] is not None else "no",
+        ]
         for each in foretold
     ]  # fmt: skip
     columns = ["rung", "foretells", "drawn at random", "losses", "promoted", "losses", "left out"]
