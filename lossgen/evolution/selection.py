@@ -29,10 +29,7 @@ def select(objectives: Objectives, count: int) -> list[int]:
     if not len(objectives):
         return []
     ranks = pareto_ranks(objectives)
-    distances = np.zeros(len(objectives))
-    for rank in range(ranks.max() + 1):
-        front = np.flatnonzero(ranks == rank)
-        distances[front] = crowding(objectives[front])
+    distances = crowding(objectives, ranks)
     order = sorted(range(len(objectives)), key=lambda i: (ranks[i], -distances[i], i))
     fittest = int(np.lexsort(objectives.T[::-1])[0])  # by fitness, then by the columns after it, then by index
     order.remove(fittest)
@@ -67,27 +64,39 @@ def pareto_ranks(objectives: Objectives) -> NDArray[np.int64]:
     return ranks
 
 
-def crowding(front: Objectives) -> NDArray[np.float64]:
-    """Crowding distance of each row of one front (n, m): larger where the neighbours are further away.
+def crowding(objectives: Objectives, ranks: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Crowding distance of each row (n, m) in its front: larger where the neighbours are further away.
 
     A column adds the distance between a row's two neighbours, as a part of the column's span; the rows at its ends get
     inf. A column that is constant, or whose span is not finite, says nothing and adds nothing. Of equal rows the first
-    has their distance, and the others 0.
+    has their distance, and the others 0. A row that is alone gets inf.
+
+    Args:
+        ranks: fronts are the rows of one rank; None for one front of all.
     """
-    rows, first = np.unique(front, axis=0, return_index=True)  # sorted: ties in a column go by the columns before it
+    if ranks is None:
+        ranks = np.zeros(len(objectives), np.int64)
+    # Sorted: ties in a column go by the columns before it. All fronts at once: one call of numpy costs more than a row.
+    rows, first = np.unique(np.column_stack([ranks, objectives]), axis=0, return_index=True)
+    begins = np.flatnonzero(np.diff(rows[:, 0], prepend=-1.0))
+    sizes = np.diff(begins, append=len(rows))
+    ends = begins + sizes - 1
+    inner = np.ones(len(rows), bool)
+    inner[begins] = inner[ends] = False
+    inner = np.flatnonzero(inner)
     distances = np.zeros(len(rows))
-    for column in rows.T:
-        with np.errstate(invalid="ignore"):
-            span = np.ptp(column)
-        if not (np.isfinite(span) and span > 0.0):
-            continue
-        order = np.argsort(column, kind="stable")
+    for column in rows.T[1:]:
+        order = np.lexsort((column, rows[:, 0]))
         ordered = column[order]
-        distances[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
-        distances[order[[0, -1]]] = np.inf
-    if len(rows) == 1:
-        distances[:] = np.inf
-    result = np.zeros(len(front))
+        with np.errstate(invalid="ignore"):
+            spans = ordered[ends] - ordered[begins]
+            telling = np.isfinite(spans) & (spans > 0.0)
+            of_row = np.repeat(np.where(telling, spans, np.inf), sizes)[inner]
+            gaps = np.where(np.isfinite(of_row), ordered[inner + 1] - ordered[inner - 1], 0.0)
+        distances[order[inner]] += gaps / of_row
+        distances[order[begins[telling]]] = distances[order[ends[telling]]] = np.inf
+    distances[begins[sizes == 1]] = np.inf
+    result = np.zeros(len(objectives))
     result[first] = distances
     return result
 

@@ -5,6 +5,7 @@ import hashlib
 import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lossgen.errors import InputError
 from lossgen.language.expression import Expression
@@ -85,7 +86,7 @@ class Loss:
         """The named constants, in the order in which they first stand in the loss."""
         return {node.name: node.value for e in self.expressions() for node in e.walk() if node.name}
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of nodes in all expressions."""
         return sum(expression.size for expression in self.expressions())
