@@ -30,6 +30,9 @@ from lossgen.runner import Outcome
 STAGE = "search"
 NOWHERE = Rung(0, 0)
 """Where a loss is before its first rung."""
+ASKED_AFTER = 1 / 20
+"""What the rungs foretell is asked when so large a part of all that passed one has come since, and a generation at
+least: the answer takes longer, the more there are."""
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Passed:
         short: rungs that are above that one.
         following: trainings at the next rung, of this loss and of others that are now known to be among the better.
         left: trainings that nothing will continue: of this loss, or of others that are not among the last any more.
+        asked: whether it was asked now what the rungs foretell.
     """
 
     candidate: Candidate
@@ -72,6 +76,7 @@ class Passed:
     short: int
     following: Sequence[Wanted]
     left: Sequence[Wanted]
+    asked: bool
 
 
 @dataclass
@@ -109,7 +114,7 @@ class SteadyRace(Race):
         """Losses that went the whole way."""
         self._racers: dict[str, _Racer] = {}
         self._arrived: dict[Rung, _Arrived] = {}
-        self._since = 0  # losses that have passed a rung since it was last asked what the rungs foretell
+        self._passed = self._since = 0  # losses that passed a rung; and since it was asked what the rungs foretell
 
     @property
     def under_way(self) -> bool:
@@ -156,11 +161,13 @@ class SteadyRace(Race):
             following += self._promote(rung)
             if racer.control and racer.at == rung and self._affordable(racer):
                 following += self._onto(racer, self._above(rung))
+        self._passed += 1
         self._since += 1
-        if self._since >= self.size:
+        asked = self._since >= max(self.size, ASKED_AFTER * self._passed)
+        if asked:
             self._since = 0
             self._drop(racer.candidate.generation)
-        return Passed(racer.candidate, outcomes, values, short, following, left)
+        return Passed(racer.candidate, outcomes, values, short, following, left, asked)
 
     def promote_anyway(self) -> Sequence[Wanted]:
         """The best of those that have come furthest goes on, though it is not known to be among the better."""
@@ -253,7 +260,7 @@ class SteadySearch(Search):
         self._expected: float = plan.search_trainings
         # Workers that advance long lists are given a share of a generation at a time.
         self._share = -(-engine.size // session.pool.count) if session.ready.together else 1
-        self._said, self._passed = -1, 0
+        self._said = -1
         if session.pool.count > 1:
             session.run.archive.set_meta("reproducible", False)
         self._replay()
@@ -315,7 +322,7 @@ class SteadySearch(Search):
         """Who goes on comes first, and the oldest of them; then who is new; at the end one that is to go the whole way
         all the same, where none has."""
         if not self._queue:
-            for candidate in self._fresh(idle * self._share):
+            for candidate in self._fresh(self._share):  # no worker waits for what another is to be given
                 self._open[candidate.digest] = candidate
                 self._queue.extend(self.race.begin(candidate))
         if not self._queue and not self.race.whole and not self.race.under_way:
@@ -382,8 +389,7 @@ class SteadySearch(Search):
         with session.clock.phase("select"):
             self.engine.tell([candidate], [passed.values], short=[passed.short])
         self._tell_best()
-        self._passed += 1
-        if set(self.race.dropped) != dropped or self._passed % self.race.size == 0:
+        if passed.asked:
             self._keep_foretold(dropped)
 
     def _key(self, wanted: Wanted) -> OutcomeKey:
