@@ -4,7 +4,8 @@
 
 A discrete-event simulation: the engine, its archive and its races are the real ones, and take the processor's time
 that they take here; trainings are not made, but have the durations of those of a real search, on a virtual clock. While
-the driver thinks, that clock goes on, and workers that end meanwhile wait for it.
+the driver thinks, that clock goes on, and workers that end meanwhile wait for it. The driver has one thread here, so
+that the processor's time is the time that passes, whatever else the machine does: threads that wait for work count too.
 
 - busy: the part of the workers' time that is training, in the search of `--mode generational` and `--mode steady`, at
   2 to 256 workers, with the usual population and with two losses a worker; also up to the moment when nothing is left
@@ -31,7 +32,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+import numba
 import numpy as np
+import torch
 
 from lossgen.codegen.load import load_argument
 from lossgen.evolution.clock import Clock
@@ -281,6 +284,8 @@ def main(
     parts: tuple[str, ...], most_workers: int, most_proposals: int, durations: Path, record: str | None, out: Path
 ) -> None:
     """Simulate searches and print what they come to."""
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
     if record:
         durations.write_text(json.dumps(recorded(record)) + "\n", encoding="utf-8")
         print(f"wrote {durations}")
