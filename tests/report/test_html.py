@@ -19,7 +19,7 @@ from lossgen.evolution.run import open_run
 from lossgen.report import html
 from lossgen.report.html import PageWriter, rendered
 from lossgen.report.html.blocks import Page, Section, Sheet, Words
-from lossgen.report.html.run_page import _printable, reproducing
+from lossgen.report.html.making import for_toml, reproducing
 
 SMALL: dict[str, Any] = {
     "runner": Path(__file__).parents[1] / "racing_runner.py", "objective": "robust",
@@ -134,7 +134,7 @@ def test_the_command_of_a_comparison_names_losses_that_are_found(losses: list[st
 
 
 def test_a_protocol_is_printed_whatever_is_in_it(searched: Run) -> None:
-    assert _printable({"a": [1, None, {"b": None, "c": (2, None)}], "d": None}) == {"a": [1, {"c": [2]}]}
+    assert for_toml({"a": [1, None, {"b": None, "c": (2, None)}], "d": None}) == {"a": [1, {"c": [2]}]}
 
 
 def test_it_is_rebuilt_as_it_was(searched: Run, tmp_path: Path) -> None:

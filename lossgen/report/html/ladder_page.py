@@ -13,7 +13,9 @@ from lossgen.evolution.run import CONFIG, open_run
 from lossgen.language.parser import parse_loss
 from lossgen.report.comparison import LOSS, cells_of, title_of
 from lossgen.report.html.blocks import Block, Page, Section, Sheet, Words
-from lossgen.report.html.run_page import boxes, loss_card, made_of
+from lossgen.report.html.compared import boxes
+from lossgen.report.html.losses import loss_card
+from lossgen.report.html.making import made_of
 from lossgen.report.ladder import JSON
 from lossgen.report.tables import setting_of
 from lossgen.runner import Outcome
