@@ -5,22 +5,25 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import networkx as nx
+
 from lossgen.codegen.load import read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution.audit import audit_of
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.hall_of_fame import HallRow, hall_of
-from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, lineage
+from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, in_order, lineage
 from lossgen.evolution.racing import FORETOLD
 from lossgen.evolution.run import Run
 from lossgen.evolution.searched import searched
+from lossgen.language.loss import Loss
 from lossgen.language.mathml import loss_mathml
 from lossgen.language.parser import parse_loss
 from lossgen.report.figures import progress_figure
 from lossgen.report.html.blocks import Block, Code, Picture, Section, Sheet, Words, drawn
 from lossgen.report.html.charts import front_figure, waterfall_figure
 from lossgen.report.html.losses import curves_of, loss_card
-from lossgen.report.lineage import story
+from lossgen.report.lineage import SHORT, story, value_text
 from lossgen.report.lineage_picture import lineage_figure
 from lossgen.report.live import waterfall_text
 from lossgen.report.tables import audit_lines, rank_text
@@ -53,7 +56,18 @@ def champion_part(run: Run, comparison: Comparison) -> list[Section]:
     else:
         lines = [Words([f"The champion comes from {len(above)} losses, too many for a picture here."])]
     words = Code("What changed from loss to loss", "\n".join(told), folded=len(told) > SHOWN_LINEAGE)
-    return [*sections, Section("Lineage", [*lines, words])]
+    return [*sections, Section("Lineage", [*lines, _ancestors(above), words])]
+
+
+def _ancestors(graph: "nx.DiGraph[str]") -> Sheet:
+    """The losses of a lineage, whole."""
+    columns = ["loss", "generation", "made by", graph.graph["objective"], "formula"]
+    rows, formulas = [], {}
+    for place, digest in enumerate(in_order(graph)):
+        node = graph.nodes[digest]
+        rows.append([digest[:SHORT], str(node["generation"]), node["origin"], value_text(node), node["formula"]])
+        formulas[place, len(columns) - 1] = inline_formulas(parse_loss(node["loss"]))
+    return Sheet(columns, rows, "From the oldest on.", [0, 2, 4], len(rows) - 1, formulas)
 
 
 def _written(run: Run, champion: Result) -> str:
@@ -156,7 +170,7 @@ def _hall(known: Known) -> list[Block]:
         rows.append([
             str(row.size), f"{row.value:.4g}", spread, str(row.trainings), front, generation, row.name, row.loss
         ])  # fmt: skip
-        formulas[place, len(columns) - 1] = "".join(_inline(each) for each in loss_mathml(loss))
+        formulas[place, len(columns) - 1] = inline_formulas(loss)
     caption = (
         "The best loss of each size in the search, by its few trainings: not verified. Spread: standard deviation over "
         "these, which in a robust search have other learning rates each."
@@ -168,8 +182,9 @@ def _hall(known: Known) -> list[Block]:
     return blocks
 
 
-def _inline(mathml: str) -> str:
-    return mathml.replace(' display="block"', "")
+def inline_formulas(loss: Loss) -> str:
+    """MathML of a loss, for a cell of a table."""
+    return "".join(each.replace(' display="block"', "") for each in loss_mathml(loss))
 
 
 def _foretold(foretold: Sequence[Mapping[str, Any]]) -> Sheet | None:
