@@ -313,6 +313,7 @@ class SteadySearch(Search):
                 self._heard(each, outcome)
                 while self._queue:
                     want([self._queue.popleft()])
+        self.session.listener.stage(STAGE, len(outcomes), len(outcomes))
         self._queue.extend(wanted.values())
         for candidate in fresh:
             self._queue.extend(self.race.begin(candidate))

@@ -277,6 +277,15 @@ class StopAfter(lossgen.Listener):
             raise lossgen.Stopped
 
 
+class KnownAlready(lossgen.Listener):
+    """Counts what a search has been told to know already."""
+
+    count = 0
+
+    def stage(self, name: str, total: int, done: int) -> None:
+        self.count += done * (name == "search")
+
+
 @pytest.mark.parametrize(
     ("way", "part"),
     [
@@ -292,8 +301,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(
     made = len([key for key, _, _ in alone[way].outcomes if key.stage != "timing"])
     run = steady_run(tmp_path, workers=1, callbacks=[StopAfter(1 + int(part * (made - 2)))], **WAYS[way])
     assert not run.finished
-    again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", workers=1, quiet=True)
+    searched = sum(key.stage == "search" for key, _, _ in run.outcomes)
+    known = KnownAlready()
+    again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", workers=1, quiet=True, callbacks=[known])
     assert again.finished
+    assert known.count == searched
     assert compared(again) == compared(alone[way])
     assert [(r.name, r.value) for r in again.hall_of_fame] == [(r.name, r.value) for r in alone[way].hall_of_fame]
 
