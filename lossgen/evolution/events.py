@@ -21,6 +21,7 @@ class Plan:
         notes: what the runner and the planner want known.
         tune_trainings: those that choose learning rates for a comparison.
         known: of a comparison's trainings, those that were made before.
+        objective: name of the metric that fitness is read from.
     """
 
     search_trainings: int
@@ -35,6 +36,7 @@ class Plan:
     notes: Sequence[str]
     tune_trainings: int = 0
     known: int = 0
+    objective: str = ""
 
     @property
     def counts_steps(self) -> bool:

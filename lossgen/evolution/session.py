@@ -173,7 +173,7 @@ class Session:
                 budget["search"], budget["polish"], budget["audit"], compared, budget["most"], budget["steps"], price,
                 self.pool.count, minimise, self.ready.notes, config.tune_trainings,
             )  # fmt: skip
-        plan = dataclasses.replace(plan, known=known)
+        plan = dataclasses.replace(plan, known=known, objective=self.objective)
         self.plan_steps = plan.steps
         self.planned_seconds = self.seconds_per_training = plan.seconds_per_training or 0.0
         self.forecast = Forecast(plan.trainings, plan.seconds_per_training, self.pool.count)

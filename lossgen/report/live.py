@@ -221,11 +221,18 @@ class LiveView(PlainView):
             table.add_row("trainings", f"{self._done} of {self._planned()}")
             table.add_row("", ProgressBar(total=max(self._planned(), 1), completed=self._done, width=40))
         if self._best:
-            table.add_row("best so far", self._best[0])
+            table.add_row("best so far", Text(self._best[0] + self._measured()))
             table.add_row("", Text(self._best[1], overflow="ellipsis", no_wrap=True))
         if self._left is not None:
             table.add_row("time left", f"about {duration(self._left)}")
         return Panel(table, title="lossgen", box=box.ROUNDED, expand=False)
+
+    def _measured(self) -> str:
+        """What the best so far is best in."""
+        plan = self._plan
+        if plan is None or not plan.objective:
+            return ""
+        return f" ({plan.objective}, {'lower' if plan.minimise else 'higher'} is better)"
 
     def _planned(self) -> int:
         """Trainings of the present stage: as planned, of those that come round by round."""

@@ -51,12 +51,12 @@ def test_the_panel_shows_the_best_and_the_time_left() -> None:
     out = io.StringIO()
     view = LiveView(Console(file=out, force_terminal=True, width=100))
     try:
-        view.planned(PLAN)
+        view.planned(dataclasses.replace(PLAN, objective="FD[classifier]"))
         view.stage("search", 4, 2)
         view.improved("A", "loss A() = 1", 3.0)
         view.trained("audit", "B", "loss B() = 1", Outcome("ok", {}, seconds=10.0), 1.0)
         view.progress("search", 0.75, 40.0)
-        assert re.search(r"best so far +3 ", _text(view))
+        assert re.search(r"best so far +3 \(FD\[classifier\], lower is better\) ", _text(view))
         assert "about 40 s" in _text(view)
     finally:
         view.close()
