@@ -21,17 +21,49 @@ Command = Callable[..., Any]
 
 OF_COMMANDS = ("command", "metric")
 """The options of the command runner that are flags always."""
+GROUPS = {
+    "What is trained": (
+        "runner", *OF_COMMANDS, "steps", "seed", "data", "data_dir", "image_size", "fit", "download", "trust",
+    ),
+    "Time and machine": (
+        "time_limit", "max_trainings", "max_steps", "max_candidates", "timeout", "workers", "gpus_per_worker", "device",
+    ),
+    "Files": ("out", "resume", "cache", "generated", "tensorboard", "help"),
+}  # fmt: skip
+"""Options by what they are about, in the order that --help shows them; a command's own come after the first."""
 
 
 class RunnerCommand(click.Command):
     """A command that has the options of the runner which --runner names as flags of its own.
 
     `--command` stands for `--runner command`.
+
+    Args:
+        about: what the options are about that no other command has.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, about: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.about = about
         self.own = list(self.params)
+        self.runner = settings.RUNNER
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """In groups, the runner's own at the end."""
+        of_runner = [param for param in self.params if param not in self.own]
+        others = [param for param in self.get_params(ctx) if param not in of_runner]
+        left = {
+            "help" if "--help" in param.opts else param.name: param
+            for param in others
+            if not isinstance(param, click.Argument)
+        }
+        groups = {title: [left.pop(name) for name in names if name in left] for title, names in GROUPS.items()}
+        first, *rest = groups.items()
+        for title, params in [first, (self.about, left.values()), *rest, (f"Runner {self.runner}", of_runner)]:
+            rows = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -39,7 +71,8 @@ class RunnerCommand(click.Command):
         self.params = list(self.own)
         if _given(args, "--resume") is None:  # a run that goes on has its options already
             usual = settings.RUNNER if _given(args, "--command") is None else "command"
-            self.params += _runner_flags(_given(args, "--runner") or usual, self.own)
+            self.runner = _given(args, "--runner") or usual
+            self.params += _runner_flags(self.runner, self.own)
         ctx = super().make_context(info_name, args, parent, **extra)
         if not ctx.resilient_parsing and ctx.params.get("resume") is None:
             ctx.params |= settle(ctx.params, given_by(ctx))
@@ -74,7 +107,7 @@ def _runner_flags(name: str, params: Sequence[click.Parameter]) -> list[click.Op
         if field in taken:
             raise InputError(f"runner {found.path}: its option {field} clashes with lossgen's own flag; rename it")
         default = info.get_default(call_default_factory=True)
-        about = f"{found.name}: {info.description or 'see the runner'} [default: {default}]"
+        about = f"{info.description or 'see the runner'} [default: {default}]"
         flag = field.replace("_", "-")
         if info.annotation is bool:
             flags.append(click.Option([f"--{flag}/--no-{flag}", field], default=None, help=about))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USUAL = "the runner's own times 1:3, 1/3:1, 1/3:10 and 1:1/3"
 
 
-@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.command(cls=RunnerCommand, about="Search", context_settings=SETTINGS)
 @RUN_OPTIONS
 @DATA_OPTIONS
 @click.option("--space", default=settings.SPACE, help="Search space: a name, or a .lark file.")
@@ -87,7 +87,7 @@ def evolve(ctx: click.Context, /, **flags: Any) -> None:
     _train(ctx, "evolve", flags)
 
 
-@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.command(cls=RunnerCommand, about="Comparison", context_settings=SETTINGS)
 @click.argument("losses", nargs=-1, metavar="LOSS...")
 @RUN_OPTIONS
 @DATA_OPTIONS
@@ -133,7 +133,7 @@ def compare(ctx: click.Context, /, **flags: Any) -> None:
     _train(ctx, "compare", flags)
 
 
-@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.command(cls=RunnerCommand, about="Calibration", context_settings=SETTINGS)
 @click.argument("losses", nargs=-1, metavar="[LOSS...]")
 @RUN_OPTIONS
 @DATA_OPTIONS
@@ -164,7 +164,7 @@ def calibrate(ctx: click.Context, /, **flags: Any) -> None:
     _train(ctx, "calibrate", flags)
 
 
-@click.command(cls=RunnerCommand, context_settings=SETTINGS)
+@click.command(cls=RunnerCommand, about="Ladder", context_settings=SETTINGS)
 @click.argument("losses", nargs=-1, metavar="LOSS...")
 @TRAIN_OPTIONS
 @DATA_OPTIONS

@@ -1,11 +1,13 @@
 """A command that cannot be run, or has no meaning beside other flags, is refused at the start in one line."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lossgen.cli import cli
 from lossgen.commands import fill, parse_metric, split
 
 Call = Callable[..., tuple[int, str, str]]
@@ -72,6 +74,21 @@ def test_help_names_the_flags_of_commands(call: Call) -> None:
     assert "--command" in out and "--metric" in out and "--retries" not in out and "--width" in out
     _, out, _ = call("evolve", "--command", "x", "--help")
     assert "--retries" in out and "--scale-free" in out and "--width" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [("evolve", "Search"), ("compare", "Comparison"), ("calibrate", "Calibration"), ("verify", "Ladder")],
+)
+def test_help_has_every_flag_once_in_its_group(name: str, about: str, call: Call) -> None:
+    _, out, _ = call(name, "--help")
+    titles = re.findall(r"^(?!Usage)(\S.*):$", out, re.MULTILINE)
+    assert titles == ["What is trained", about, "Time and machine", "Files", "Runner dcgan"]
+    flags = re.findall(r"^  (?:-h, )?(--[a-z0-9-]+)", out, re.MULTILINE)
+    assert len(flags) == len(set(flags))
+    command = cli.commands[name]
+    command.make_context(name, ["--help"], resilient_parsing=True)
+    assert set(flags) == {param.opts[0] for param in command.params if param.opts[0].startswith("--")} | {"--help"}
 
 
 def test_commands_are_split_before_they_are_filled_in() -> None:
