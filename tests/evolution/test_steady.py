@@ -241,7 +241,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    return {name: steady_run(tmp_path_factory.mktemp("alone"), workers=1, **more) for name, more in WAYS.items()}
+    return {name: steady_run(tmp_path_factory.mktemp("alone"), **more) for name, more in WAYS.items()}
 
 
 def test_no_training_is_made_twice_and_states_are_forgotten(tmp_path: Path) -> None:
@@ -299,20 +299,20 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(
 ) -> None:
     """Stopped in the search, in the polish and in the verification."""
     made = len([key for key, _, _ in alone[way].outcomes if key.stage != "timing"])
-    run = steady_run(tmp_path, workers=1, callbacks=[StopAfter(1 + int(part * (made - 2)))], **WAYS[way])
+    run = steady_run(tmp_path, callbacks=[StopAfter(1 + int(part * (made - 2)))], **WAYS[way])
     assert not run.finished
     searched = sum(key.stage == "search" for key, _, _ in run.outcomes)
     known = KnownAlready()
-    again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", workers=1, quiet=True, callbacks=[known])
+    again = lossgen.evolve(resume=run.path, generated=tmp_path / "g", quiet=True, callbacks=[known])
     assert again.finished
     assert known.count == searched
     assert compared(again) == compared(alone[way])
     assert [(r.name, r.value) for r in again.hall_of_fame] == [(r.name, r.value) for r in alone[way].hall_of_fame]
 
 
-@pytest.mark.parametrize("limit", [{"max_trainings": 60}, {"max_steps": 5000}, {"max_candidates": 120}])
+@pytest.mark.parametrize("limit", [{"max_trainings": 60, "workers": 2}, {"max_steps": 5000}, {"max_candidates": 120}])
 def test_limits_are_kept(limit: dict[str, int], tmp_path: Path) -> None:
-    run = steady_run(tmp_path, workers=2, generations=None, polish=0, audit=0, **limit)
+    run = steady_run(tmp_path, generations=None, polish=0, audit=0, **limit)
     steps, begun = 0, dict[tuple[str, int, str], int]()
     for key, _, _ in sorted(run.outcomes, key=lambda each: each[0].steps):
         steps += key.steps - begun.get((key.digest, key.replicate, key.condition), 0)
