@@ -8,9 +8,10 @@ the driver thinks, that clock goes on, and workers that end meanwhile wait for i
 that the processor's time is the time that passes, whatever else the machine does: threads that wait for work count too.
 
 - busy: the part of the workers' time that is training, in the search of `--mode generational` and `--mode steady`, at
-  2 to 256 workers, with the usual population and with two losses a worker; also up to the moment when nothing is left
-  to be handed out, after which workers wait for the last to end. With the recorded durations, and with ten times as
-  long ones: the driver's part does not grow with them. About 40 minutes; what --out holds is not made again.
+  2 to 256 workers and 32 losses a worker (512 at least), with the usual population and with two losses a worker; also
+  up to the moment when nothing is left to be handed out, after which workers wait for the last to end. With the
+  recorded durations, and with ten times as long ones: the driver's part does not grow with them. About 30 minutes;
+  what --out holds is not made again.
 - growth: what 10² to 10⁵ proposals take: the driver's seconds, the archive, memory, `lossgen show`, report.html, and
   how long a browser takes to open that, where Chromium and `lossgen[browser]` are installed. About 30 minutes.
 
@@ -200,7 +201,7 @@ def busy(durations: Durations, most: int, rows: list[dict[str, Any]], keep: Call
                 if workers > most or (stretch, workers, mode, population) in done:
                     continue
                 with tempfile.TemporaryDirectory() as folder:
-                    losses = max(512, 8 * workers)
+                    losses = max(512, 32 * workers)
                     generations = -(-losses // population)
                     pool, machine, _ = search(
                         Path(folder) / "run", mode, workers, population, longer, generations=generations
