@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -200,15 +200,24 @@ def open_run(name: str | Path, *, locked: bool = True) -> Iterator[Run]:
             archive.close()
 
 
-def find_run(name: str | Path) -> Path:
-    """The folder of a run, from a path or a unique prefix under ./runs."""
-    path = Path(name)
-    if (path / CONFIG).is_file():
+def find_run(name: str | Path, holds: Sequence[str] = (CONFIG,)) -> Path:
+    """The folder of a run, from a path or a unique prefix under ./runs.
+
+    Args:
+        holds: the files by one of which it is known.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    path = Path(name).expanduser()
+    if any((path / file).is_file() for file in holds):
         return path
     if path.is_dir():
-        raise InputError(f"run {name}: no {CONFIG} in this folder; `lossgen runs` lists the runs under ./{RUNS}")
+        none = " or ".join(holds)
+        raise InputError(f"run {name}: no {none} in this folder; `lossgen runs` lists the runs under ./{RUNS}")
     text = str(name)
-    matches = [p.parent for p in sorted(RUNS.glob(f"*/{CONFIG}")) if text and p.parent.name.startswith(text)]
+    folders = sorted({found.parent for file in holds for found in RUNS.glob(f"*/{file}")})
+    matches = [folder for folder in folders if text and folder.name.startswith(text)]
     exact = [path for path in matches if path.name == text]
     if exact or len(matches) == 1:
         return (exact or matches)[0]

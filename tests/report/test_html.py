@@ -202,22 +202,24 @@ def test_it_takes_a_small_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert written[0] == 60.0 and 5.0 * len(written) <= 0.025 * 2000.0 and len(written) > 5
 
 
-def test_a_comparison_and_a_ladder_have_pages(tmp_path: Path) -> None:
+def test_a_comparison_and_a_ladder_have_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ladder = lossgen.verify(
-        "ganetic", runner=SMALL["runner"], steps=10, seeds=2, out=tmp_path / "ladder", quiet=True,
+        "ganetic", runner=SMALL["runner"], steps=10, seeds=2, out=tmp_path / "runs" / "ladder", quiet=True,
         tune_seeds=1, grid=[(3e-3, 3e-3)], ladder=True, every=True, plateau=20,
     )  # fmt: skip
-    page = check((tmp_path / "ladder" / "report.html").read_text())
+    page = check((tmp_path / "runs" / "ladder" / "report.html").read_text())
     assert ladder.headline("GANetic") in page.text
     for step in ladder.steps:
         for trial in step.trials:
             assert all(" ".join(b.sentence(trial.comparison.metric).split()) in page.text for b in trial.found.values())
         assert not step.why_not or step.why_not in page.text
-    fresh = check((tmp_path / "ladder" / "fresh" / "report.html").read_text())
+    fresh = check((tmp_path / "runs" / "ladder" / "fresh" / "report.html").read_text())
     assert "has the best mean" in fresh.text and "compare ganetic" in fresh.text
-    again = CliRunner().invoke(cli, ["report", str(tmp_path / "ladder"), "--out", str(tmp_path / "l.html")])
+    again = CliRunner().invoke(cli, ["report", str(tmp_path / "runs" / "ladder"), "--out", str(tmp_path / "l.html")])
     assert again.exit_code == 0
-    assert (tmp_path / "l.html").read_text() == (tmp_path / "ladder" / "report.html").read_text()
+    assert (tmp_path / "l.html").read_text() == (tmp_path / "runs" / "ladder" / "report.html").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["report", "lad"]).output == "runs/ladder/report.html\n"
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"schema": 1, "losses": [{}], "steps": []}', '{"schema": 9}', "[]"])
@@ -234,7 +236,7 @@ def test_a_damaged_ladder_is_refused(content: str, tmp_path: Path) -> None:
         (["nosuch"], "run nosuch: not found"),
         (["{run}", "--out", "{folder}"], "is a folder; give a file"),
         (["{run}", "--out", "{folder}/none/r.html"], "there is no folder"),
-        (["{folder}"], "no run.toml in this folder"),
+        (["{folder}"], "no run.toml or ladder.json in this folder"),
     ],
 )
 def test_what_cannot_be_written_is_said(arguments: list[str], message: str, searched: Run, tmp_path: Path) -> None:
