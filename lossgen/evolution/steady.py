@@ -31,8 +31,8 @@ STAGE = "search"
 NOWHERE = Rung(0, 0)
 """Where a loss is before its first rung."""
 ASKED_AFTER = 1 / 20
-"""What the rungs foretell is asked when so large a part of all that passed one has come since, and a generation at
-least: the answer takes longer, the more there are."""
+"""What the rungs foretell is asked once so large a part of all that has passed one has come since, and a generation at
+least: the answer takes the longer, the more there are."""
 
 
 @dataclass
@@ -114,7 +114,7 @@ class SteadyRace(Race):
         """Losses that went the whole way."""
         self._racers: dict[str, _Racer] = {}
         self._arrived: dict[Rung, _Arrived] = {}
-        self._passed = self._since = 0  # losses that passed a rung; and since it was asked what the rungs foretell
+        self._passed = self._since = 0  # rungs passed by losses; and since it was asked what they foretell
 
     @property
     def under_way(self) -> bool:
@@ -258,7 +258,8 @@ class SteadySearch(Search):
         self._open: dict[str, Candidate] = {}  # of which nothing is told yet
         self._full = False
         self._expected: float = plan.search_trainings
-        # Workers that advance long lists are given a share of a generation at a time.
+        # Workers that advance long lists are given a share of a generation at a time. Else no worker waits for what
+        # another is to be given.
         self._share = -(-engine.size // session.pool.count) if session.ready.together else 1
         self._said = -1
         if session.pool.count > 1:
@@ -323,7 +324,7 @@ class SteadySearch(Search):
         """Who goes on comes first, and the oldest of them; then who is new; at the end one that is to go the whole way
         all the same, where none has."""
         if not self._queue:
-            for candidate in self._fresh(self._share):  # no worker waits for what another is to be given
+            for candidate in self._fresh(1 if self._share == 1 else idle * self._share):
                 self._open[candidate.digest] = candidate
                 self._queue.extend(self.race.begin(candidate))
         if not self._queue and not self.race.whole and not self.race.under_way:

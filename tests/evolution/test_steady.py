@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,13 +17,25 @@ from test_racing import ONE, THREE
 
 import lossgen
 from lossgen.api import Run
+from lossgen.codegen.load import load_argument
 from lossgen.errors import InputError
 from lossgen.evolution.archive import CandidateRow
 from lossgen.evolution.candidate import Candidate
+from lossgen.evolution.clock import Clock
+from lossgen.evolution.config import RunConfig
+from lossgen.evolution.discover import resolve
 from lossgen.evolution.engine import Engine
+from lossgen.evolution.entry import Entry
 from lossgen.evolution.flow import Wanted
 from lossgen.evolution.racing import Race
-from lossgen.evolution.steady import Passed, SteadyRace
+from lossgen.evolution.run import create_run
+from lossgen.evolution.search import engine_of
+from lossgen.evolution.session import Session
+from lossgen.evolution.steady import Passed, SteadyRace, SteadySearch
+from lossgen.evolution.workers.choice import Workers
+from lossgen.evolution.workers.messages import Task
+from lossgen.evolution.workers.pool import Ready
+from lossgen.evolution.workers.waiting import More, Waiting
 from lossgen.runner import Outcome
 
 SIZE = 5
@@ -225,6 +238,70 @@ def test_steps_are_counted_as_they_are_handed_out() -> None:
         (100, 200, "state"), (0, 200, "state"),
     ]  # fmt: skip
     assert steady.spent == 100 + 100 + 200
+
+
+def test_what_the_rungs_foretell_is_asked_by_the_generation_and_then_ever_more_seldom() -> None:
+    like, steady, asked, number = engine().ask()[0], race(), list[int](), 0
+    while steady._passed < 600:
+        known: Any = Known(number, like)
+        queue = list(steady.begin(known))
+        while queue:
+            passed = went(steady, queue.pop(0), float(number % 7))
+            if passed:
+                queue += passed.following
+                asked += [steady._passed] * passed.asked
+        number += 1
+    between = np.diff([0, *asked])
+    assert set(between[:20]) == {8}, "a generation"
+    assert all(between >= np.floor(np.array(asked) / 20)) and 20 < between[-1] <= 1 + 600 / 20
+
+
+class Hands:
+    """Workers who train nothing, and remember how many trainings each was given as so many had nothing to do."""
+
+    def __init__(self, count: int, together: bool) -> None:
+        self.count, self.together, self.given = count, together, list[tuple[int, int]]()
+
+    def run(
+        self, tasks: Sequence[Task], on_done: Callable[[Task, Outcome], None], on_step: Any, go_on: Callable[[], bool],
+        timeout: Any, on_note: Any, more: More,
+    ) -> None:  # fmt: skip
+        waiting, hands = Waiting(tasks, self.together), deque[list[Task]]()
+        while True:
+            for idle in range(self.count - len(hands), 0, -1):
+                if found := waiting.next(idle, go_on, more):
+                    self.given.append((idle, len(found)))
+                    hands.append(found)
+            if not hands:
+                return
+            for task in hands.popleft():
+                value = float(len(task.loss))
+                on_done(task, Outcome("ok", {"distance": value}, step=task.steps, seconds=1.0))
+
+
+@pytest.mark.parametrize(("together", "length"), [(False, 1), (True, 4)])
+def test_no_worker_waits_for_others_and_lists_are_shares_of_a_generation(
+    together: bool, length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"population": 16, "generations": 2, "mode": "steady", "steps": 80, "rungs": [(20, 1), (80, 1)]}
+    others = {"kind": "evolve", "runner": "ring", "polish": 0, "audit": 0, "verify_seeds": 2}
+    with create_run(tmp_path / "run", resolve(RunConfig.model_validate({**options, **others}))) as run:
+        ready, workers = Ready({"distance": "min"}, True, {}, [], together=together), Hands(4, together)
+        run.archive.set_meta("objectives", ready.objectives)
+        run.archive.set_meta("timing", [0.0, 0.01])
+        session = Session(run, cast(Workers, workers), ready, lossgen.Listener(), Clock({}, lambda: 0.0))
+        bred = list[int | None]()
+        steady = engine_of(session)
+        usual = steady.ask
+
+        def ask(count: int | None = None) -> list[Candidate]:
+            bred.append(count)
+            return usual(count)
+
+        monkeypatch.setattr(steady, "ask", ask)
+        SteadySearch(session, steady, session.plan(Entry.of(load_argument("bce").loss), 0)).run()
+    assert workers.given[:4] == [(idle, length) for idle in (4, 3, 2, 1)]
+    assert bred[0] == (16 if together else 1), "the first worker begins as soon as there is something for it"
 
 
 def steady_run(folder: Path, name: str = "run", **more: Any) -> Run:
