@@ -10,6 +10,11 @@ from typing import Any
 from lossgen.errors import InputError
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder in place of ~, or of ~name; as it is where nobody is called so."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path's own raises
+
+
 def write_text(path: Path, text: str, *, soon_again: bool = False) -> None:
     """Write a text file in UTF-8 by way of a temporary one beside it, so that no reader sees half of it.
 

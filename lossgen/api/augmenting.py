@@ -20,7 +20,7 @@ from lossgen.api.asked import seconds
 from lossgen.codegen.load import NamedSource, load_argument
 from lossgen.devices import default_workers
 from lossgen.errors import InputError
-from lossgen.files import write_text
+from lossgen.files import expanded, write_text
 from lossgen.gan.auditing import FEWEST, Audit, held_against
 from lossgen.gan.cards import prints
 from lossgen.gan.data import Dataset, ImageSet
@@ -90,8 +90,8 @@ def augment(
     """
     started = time.monotonic()
     data, out, time_limit = str(data), Path(out), seconds("time_limit", time_limit)
-    folder = Path(data).expanduser()
-    if folder.is_dir() and out.expanduser().resolve().is_relative_to(folder.resolve()):
+    folder = expanded(data)
+    if folder.is_dir() and expanded(out).resolve().is_relative_to(folder.resolve()):
         raise InputError(f"--out {out}: lies in {data}, and would be read as images of it; give a folder elsewhere")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: is a file; give a folder, or a name that is free")

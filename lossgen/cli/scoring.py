@@ -108,8 +108,9 @@ def augment(data: str, time_limit: float, out: Path | None, workers: int | None,
     paragraph, and, where synthetic images helped and passed the audit, with the images.
     """
     from lossgen.api.augmenting import augment as run
+    from lossgen.files import expanded
 
-    beside = Path(data).expanduser().resolve()
+    beside = expanded(data).resolve()
     out = out or Path(
         os.path.relpath(beside.with_name(f"{beside.stem}-augmented") if beside.exists() else f"{data}-augmented")
     )

@@ -16,7 +16,7 @@ from lossgen.errors import InputError
 from lossgen.evolution.archive import Archive
 from lossgen.evolution.conditions import condition_of
 from lossgen.evolution.config import RunConfig, read_config, write_config
-from lossgen.files import sweep
+from lossgen.files import expanded, sweep
 
 RUNS = Path("runs")
 CONFIG, ARCHIVE, LOCK, LOGS = "run.toml", "archive.sqlite", ".lock", "logs"
@@ -209,7 +209,7 @@ def find_run(name: str | Path, holds: Sequence[str] = (CONFIG,)) -> Path:
     Raises:
         InputError: there is none, or there are several.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if any((path / file).is_file() for file in holds):
         return path
     if path.is_dir():

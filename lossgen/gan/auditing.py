@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossgen.errors import InputError
+from lossgen.files import expanded
 from lossgen.gan.cards import prints, read_card
 from lossgen.gan.data import Dataset, ImageSet, digest_of
 from lossgen.gan.features import load_extractor
@@ -109,7 +110,7 @@ def audit(
     real, fake, held_out = str(real), str(fake), str(held_out) if held_out else None
     of_real, of_fake = read(DataSpec(real)), read(DataSpec(fake))
     notes = [f"{role}: {note}" for role, data in (("REAL", of_real), ("FAKE", of_fake)) for note in data.notes]
-    card = read_card(Path(fake).expanduser()) or {"source": {}}
+    card = read_card(expanded(fake)) or {"source": {}}
     known = set(card["source"].get("training", ()))
     training = [of_real.splits["train"]]
     if held_out is None and known:

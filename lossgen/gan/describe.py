@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.files import expanded
 from lossgen.gan.contact_sheet import draw_contact_sheet
 from lossgen.gan.data import constant_notes, label_notes
 from lossgen.gan.duplicates import across, contradicted, contradiction_notes, duplicate_notes, fingerprint, within
@@ -226,7 +227,7 @@ def _study(spec: DataSpec, data: RawData) -> str:
 
 def _by_name(spec: DataSpec, data: RawData) -> bool:
     """Whether the data lie under the root, and not where the name itself says."""
-    return data.path is not None and not Path(spec.name).expanduser().exists()
+    return data.path is not None and not expanded(spec.name).exists()
 
 
 def _npz_contents(path: Path) -> str:

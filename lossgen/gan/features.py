@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lossgen.errors import InputError
+from lossgen.files import expanded
 from lossgen.gan.data import Dataset
 from lossgen.gan.extractors import OWN, Extractor, few_images
 from lossgen.gan.extrapolation import PARTS, fewest_samples
@@ -113,7 +114,7 @@ def load_extractor(
     if kind == "classifier" and (data.train.labels is None or len(data.classes) < 2):
         raise InputError(f"extractor classifier: cannot be trained, for {reason}; choose random or inception")
     if kind == "inception":
-        extractor = inception_extractor(Path(weights).expanduser() if weights else None, download)
+        extractor = inception_extractor(expanded(weights) if weights else None, download)
     elif kind == "random" or (reason and kind is None):
         extractor = small_extractor(data, "random", reason or "it was asked for")
     else:

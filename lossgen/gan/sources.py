@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lossgen.errors import InputError
+from lossgen.files import expanded
 from lossgen.gan.folders import read_folder
 from lossgen.gan.npz import read_npz
 from lossgen.gan.raw import ArrayImages, RawData, RawSplit
@@ -59,7 +60,7 @@ NAMES = ("digits", *TORCHVISION)
 def data_root(root: str | None) -> Path:
     """The folder that names are looked up in: `root`, else `LOSSGEN_DATA`, else a cache folder."""
     chosen = root or os.environ.get("LOSSGEN_DATA")
-    return Path(chosen).expanduser() if chosen else cache_dir() / "data"
+    return expanded(chosen) if chosen else cache_dir() / "data"
 
 
 def read(spec: DataSpec) -> RawData:
@@ -105,7 +106,7 @@ def found_under(root: Path) -> list[Path]:
 
 def _candidates(name: str, root: Path, known: bool) -> list[Path]:
     inside = [root / f"{name}.npz", root / name]
-    return inside[:1] if known else [Path(name).expanduser(), *inside]
+    return inside[:1] if known else [expanded(name), *inside]
 
 
 def _exists(path: Path) -> bool:

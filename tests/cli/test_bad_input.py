@@ -75,6 +75,11 @@ def test_files_that_are_no_losses(call: Call, tmp_path: Path) -> None:
     refused(call("inspect", "nosuchzoo"), "not in the zoo", "ganetic")
 
 
+@pytest.mark.parametrize("words", [("report",), ("show",), ("evolve", "--data"), ("data",), ("augment",)])
+def test_the_home_of_somebody_whom_nobody_knows(call: Call, words: tuple[str, ...]) -> None:
+    refused(call(*words, "~nosuchuser/x"), "~nosuchuser/x", "no")
+
+
 def test_a_changed_body_is_not_run(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("compile", "hinge")
     assert code == 0

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossgen.errors import InputError
+from lossgen.files import expanded
 from lossgen.gan.data import Dataset
 from lossgen.gan.raw import RawData, fit_all
 from lossgen.gan.sampling import load_model, sample
@@ -53,7 +54,7 @@ def read_pool(names: Sequence[str], data: Dataset, count: int, seed: int = 0) ->
     paths = [(path, title if titles[title] == 1 else path) for path, title in paths]
     if len(paths) < 2:
         raise InputError(f"ensemble: a pool of {len(paths)} model; it takes at least 2 folders, files or models")
-    resolved = [Path(path).expanduser().resolve() for path, _ in paths]
+    resolved = [expanded(path).resolve() for path, _ in paths]
     if len(paths) != len(set(resolved)):
         double = next(path for place, (path, _) in enumerate(paths) if resolved[place] in resolved[:place])
         raise InputError(f"ensemble: {double} is given twice; a pool holds each model once")
@@ -67,13 +68,13 @@ def check_there(names: Sequence[str]) -> None:
         InputError: which it is.
     """
     for name in names:
-        if not Path(name).expanduser().exists():
+        if not expanded(name).exists():
             raise InputError(f"ensemble: {name}: no such file or folder; give images of a GAN, a model, or a run")
 
 
 def _files(name: str) -> list[tuple[str, str]]:
     """A source as it is; of a folder that holds model files, these."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     found = sorted(path.rglob(f"*{MODEL}")) if path.is_dir() else []
     return [(str(file), file.name.removesuffix(MODEL)) for file in found] or [(name, path.name.removesuffix(MODEL))]
 
