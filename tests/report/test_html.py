@@ -15,6 +15,7 @@ from lossgen.cli import cli
 from lossgen.codegen.load import load_argument, read_emitted
 from lossgen.errors import InputError
 from lossgen.evolution.clock import Clock
+from lossgen.evolution.lineage import CHAMPION, ancestry, find_loss, in_order, lineage
 from lossgen.evolution.run import open_run
 from lossgen.report import html
 from lossgen.report.html import PageWriter, rendered
@@ -98,6 +99,10 @@ def test_a_search_ends_with_a_page_that_says_what_its_files_say(searched: Run) -
     assert anchors == [
         "verification", "champion", "lineage", "from-proposals-to-losses", "progress", "hall-of-fame", "how-it-was-made"
     ]  # fmt: skip
+    with open_run(searched.path, locked=False) as run:
+        graph = lineage(run.archive)
+        above = in_order(ancestry(graph, find_loss(run.archive, graph, CHAMPION)))
+    assert re.findall(r'<td class="left">([0-9a-f]{8})</td>', text) == [digest[:8] for digest in above]
     source = searched.champion_file
     assert source is not None and " ".join(source.read_text().split()) in page.text
     for row in searched.hall_of_fame:

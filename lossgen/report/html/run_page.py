@@ -36,8 +36,8 @@ def run_page(run: Run) -> Page:
         *(compared(run, comparison) if comparison else []),
         *(champion_part(run, comparison) if comparison and config.kind in ("evolve", "ask") else []),
         *(search_part(run, known, comparison) if known else []),
-        *(calibration_part(run) if config.kind == STAGE else []),
-        *(losses_part(run, comparison) if comparison and config.kind == "compare" else []),
+        *(_calibration(run) if config.kind == STAGE else []),
+        *(_losses(run, comparison) if comparison and config.kind == "compare" else []),
         Section("How it was made", made_of(run)),
     ]
     data = archive.meta("protocol", {}).get("data", {}).get("name", config.data.name)
@@ -58,7 +58,7 @@ def _state(run: Run) -> tuple[str, str]:
     return "running", f"or stopped; this page is written anew while it goes on. A stopped run goes on with: {again}"
 
 
-def _headline(run: Run, comparison: Comparison | None, known: "Known | None") -> list[str]:
+def _headline(run: Run, comparison: Comparison | None, known: Known | None) -> list[str]:
     """The finding, as far as there is one."""
     archive = run.archive
     if comparison is not None and run.config.kind in ("evolve", "ask"):
@@ -109,7 +109,7 @@ def _best_of(comparison: Comparison) -> list[str]:
     return lines
 
 
-def calibration_part(run: Run) -> list[Section]:
+def _calibration(run: Run) -> list[Section]:
     calibration = calibration_in(run)
     if calibration is None:
         return []
@@ -121,7 +121,7 @@ def calibration_part(run: Run) -> list[Section]:
     return sections
 
 
-def losses_part(run: Run, comparison: Comparison) -> list[Section]:
+def _losses(run: Run, comparison: Comparison) -> list[Section]:
     """The losses of a comparison, each once."""
     sources = {read_emitted(source, "run.toml").name: source for source in run.config.losses}
     first: dict[str, Result] = {}

@@ -66,7 +66,7 @@ def _ancestors(graph: "nx.DiGraph[str]") -> Sheet:
     for place, digest in enumerate(in_order(graph)):
         node = graph.nodes[digest]
         rows.append([digest[:SHORT], str(node["generation"]), node["origin"], value_text(node), node["formula"]])
-        formulas[place, len(columns) - 1] = inline_formulas(parse_loss(node["loss"]))
+        formulas[place, len(columns) - 1] = _formulas_of(parse_loss(node["loss"]))
     return Sheet(columns, rows, "From the oldest on.", [0, 2, 4], len(rows) - 1, formulas)
 
 
@@ -170,7 +170,7 @@ def _hall(known: Known) -> list[Block]:
         rows.append([
             str(row.size), f"{row.value:.4g}", spread, str(row.trainings), front, generation, row.name, row.loss
         ])  # fmt: skip
-        formulas[place, len(columns) - 1] = inline_formulas(loss)
+        formulas[place, len(columns) - 1] = _formulas_of(loss)
     caption = (
         "The best loss of each size in the search, by its few trainings: not verified. Spread: standard deviation over "
         "these, which in a robust search have other learning rates each."
@@ -182,7 +182,7 @@ def _hall(known: Known) -> list[Block]:
     return blocks
 
 
-def inline_formulas(loss: Loss) -> str:
+def _formulas_of(loss: Loss) -> str:
     """MathML of a loss, for a cell of a table."""
     return "".join(each.replace(' display="block"', "") for each in loss_mathml(loss))
 
