@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lossgen.cli import cli
+from lossgen.cli.flags import GROUPS
 from lossgen.commands import fill, parse_metric, split
 
 Call = Callable[..., tuple[int, str, str]]
@@ -88,7 +89,16 @@ def test_help_has_every_flag_once_in_its_group(name: str, about: str, call: Call
     assert len(flags) == len(set(flags))
     command = cli.commands[name]
     command.make_context(name, ["--help"], resilient_parsing=True)
+    groups = dict(zip(titles, re.split(r"^(?!Usage)\S.*:$", out, flags=re.MULTILINE)[1:], strict=True))
+    assert "  --workers " in groups["Time and machine"] and "  --out " in groups["Files"]
+    assert "  --runner " in groups["What is trained"] and "  --width " in groups["Runner dcgan"]
     assert set(flags) == {param.opts[0] for param in command.params if param.opts[0].startswith("--")} | {"--help"}
+
+
+def test_groups_hold_flags_that_there_are() -> None:
+    commands = [cli.commands[name] for name in ("evolve", "compare", "calibrate", "verify")]
+    known = {param.name for command in commands for param in command.params} | {"help"}
+    assert {name for names in GROUPS.values() for name in names} <= known
 
 
 def test_commands_are_split_before_they_are_filled_in() -> None:
