@@ -23,6 +23,7 @@ _TOKEN = re.compile(
 )
 _FUNCTIONS = frozenset({"log", "ln", "exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan", "min", "max"})
 _SYMBOLS = {"cdot": "⋅", "times": "×", "le": "≤", "ge": "≥", "infty": "∞", "pm": "±"}
+_MINUS = "\u2212"  # browsers draw a hyphen as one
 _TAKES = {"frac": ("mfrac", 2), "sqrt": ("msqrt", 1), "bar": ("mover", 1)}
 _APPLY = "<mo>&#x2061;</mo>"  # "function application", which nobody sees but a screen reader says
 
@@ -88,7 +89,7 @@ def _read(rows: list[_Row], kind: str, text: str) -> None:
         case "letter":
             row.add(f"<mi>{text}</mi>")
         case "operator":
-            row.add(f"<mo>{escape(text)}</mo>")
+            row.add(f"<mo>{escape(_MINUS if text == '-' else text)}</mo>")
         case "script":
             if not row.elements:
                 raise ValueError(f"LaTeX with a {text} after nothing")

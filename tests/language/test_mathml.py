@@ -28,6 +28,7 @@ def read(mathml: str) -> ElementTree.Element:
         assert space == NAMESPACE and tag in TAGS
         assert len(element) == COUNT.get(tag, len(element))
         assert bool(element.text) == (tag in ("mi", "mn", "mo"))
+        assert element.text != "-", "a hyphen, and no minus sign"
         element.tag = tag
     return root
 
@@ -35,7 +36,7 @@ def read(mathml: str) -> ElementTree.Element:
 def structure(element: ElementTree.Element) -> str:
     """What a reader sees, with the elements that group in brackets: [a b] a row, (…) fences as they are."""
     if element.text:
-        return "" if element.text == "\u2061" else element.text
+        return element.text.replace("\u2061", "").replace("\u2212", "-")
     inside = [structure(part) for part in element]
     match element.tag:
         case "msup":
