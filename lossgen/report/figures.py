@@ -82,7 +82,7 @@ def box_figure(comparison: Comparison) -> "Figure":
     axis.boxplot(values, orientation="horizontal", tick_labels=labels, showmeans=True, showfliers=False, widths=0.6)
     for place, result in enumerate(results, 1):
         offsets = np.linspace(-0.18, 0.18, len(result.values)) if len(result.values) > 1 else np.zeros(1)
-        axis.plot(result.values, place + offsets, "o", color=COLOURS[1], alpha=0.5, markersize=3.5, markeredgewidth=0)
+        axis.plot(result.values, place + offsets, "o", color=COLOURS[1], alpha=0.8, markersize=4, markeredgewidth=0)
     axis.invert_yaxis()
     least, most = min(map(min, values)), max(map(max, values))
     if least > 0 and most > WIDE * least:
