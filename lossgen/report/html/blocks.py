@@ -80,6 +80,7 @@ class Code:
     Attributes:
         file: name to save it under; "" for none.
         folded: whether it is shown at a click.
+        aligned: whether what stands below one another belongs together, so that no line is broken.
     """
 
     kind: ClassVar[str] = "code"
@@ -87,6 +88,7 @@ class Code:
     text: str
     file: str = ""
     folded: bool = True
+    aligned: bool = False
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def champion_part(run: Run, comparison: Comparison) -> list[Section]:
         lines: list[Block] = [Picture(picture.drawing, picture.told, caption, paper=True)]
     else:
         lines = [Words([f"The champion comes from {len(above)} losses, too many for a picture here."])]
-    words = Code("What changed from loss to loss", "\n".join(told), folded=len(told) > SHOWN_LINEAGE)
+    words = Code("What changed from loss to loss", "\n".join(told), folded=len(told) > SHOWN_LINEAGE, aligned=True)
     return [*sections, Section("Lineage", [*lines, _ancestors(above), words])]
 
 
