@@ -11,6 +11,7 @@ from lossgen.evolution.audit import audit_of
 from lossgen.evolution.clock import overhead
 from lossgen.evolution.compare import Comparison
 from lossgen.evolution.conditions import pair_text, usual_grid
+from lossgen.evolution.config import DataConfig
 from lossgen.evolution.discover import Discovery
 from lossgen.evolution.run import Run
 from lossgen.language.printer import formula
@@ -74,20 +75,27 @@ def same_setting(run: Run, steps: int) -> str:
         if "{steps}" in config.options["command"]:
             flags["steps"] = steps
     else:
-        own = hasattr(find_runner(config.runner).cls, "own_data")
-        flags |= {"steps": steps} if own else {"data": config.data.name, "steps": steps}
+        own_data = hasattr(find_runner(config.runner).cls, "own_data")
+        flags |= {"steps": steps} if own_data else {"data": config.data.name, "steps": steps}
         if config.runner != "dcgan":
             flags["runner"] = config.runner
-        if config.data.root and not Path(config.data.name).is_absolute():
-            flags["data-dir"] = config.data.root
-        if config.data.image_size:
-            flags["image-size"] = config.data.image_size
-        if config.data.fit != "pad":
-            flags["fit"] = config.data.fit
+        if not own_data:
+            flags |= _data_flags(config.data)
     for name, field in find_runner(config.runner).cls.options.model_fields.items():
         if name in config.options and config.options[name] != field.get_default(call_default_factory=True):
             flags[name.replace("_", "-")] = config.options[name]
     return " ".join(_flag(name, value) for name, value in flags.items())
+
+
+def _data_flags(data: DataConfig) -> dict[str, Any]:
+    flags: dict[str, Any] = {}
+    if data.root and not Path(data.name).is_absolute():
+        flags["data-dir"] = data.root
+    if data.image_size:
+        flags["image-size"] = data.image_size
+    if data.fit != "pad":
+        flags["fit"] = data.fit
+    return flags
 
 
 def _objective_flags(run: Run) -> str:

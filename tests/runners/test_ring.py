@@ -124,7 +124,7 @@ def test_data_of_others_are_neither_taken_nor_named(
     assert end.value.code == 2
     assert "runner ring: makes its own data; leave out --data, --image-size" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.toml"))
-    config = RunConfig(kind="evolve", runner="ring", data=DataConfig(name="gaussians"))
+    config = RunConfig(kind="evolve", runner="ring", data=DataConfig(name="gaussians", root="/data"))
     with create_run(tmp_path / "run", config) as run:
         assert same_setting(run, 500) == "--steps 500 --runner ring"
 
