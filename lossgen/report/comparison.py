@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lossgen.evolution.compare import Comparison, Result
 from lossgen.evolution.conditions import at_the_edge, condition_name, condition_text, rates
 from lossgen.evolution.verdict import SIGNIFICANT, standing
+from lossgen.report.live import better_text
 from lossgen.report.tables import few_seeds
 
 if TYPE_CHECKING:
@@ -52,10 +53,14 @@ def comparison_table(comparison: Comparison, setting: str) -> "Table":
     return table
 
 
+def metric_of(comparison: Comparison) -> str:
+    """The metric and its direction."""
+    return f"{comparison.metric} ({better_text(comparison.direction == 'min')})"
+
+
 def title_of(comparison: Comparison) -> str:
     """The metric, its direction, and the steps."""
-    better = "lower" if comparison.direction == "min" else "higher"
-    return f"{comparison.metric} ({better} is better)" + f", {comparison.steps} steps" * bool(comparison.steps)
+    return metric_of(comparison) + f", {comparison.steps} steps" * bool(comparison.steps)
 
 
 def ordered(comparison: Comparison) -> list[Result]:

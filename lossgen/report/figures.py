@@ -12,7 +12,7 @@ from lossgen.evolution.compare import Comparison
 from lossgen.evolution.searched import searched
 from lossgen.gan.contact_sheet import grid
 from lossgen.report.canvas import COLOURS, new_figure, save
-from lossgen.report.comparison import ordered, row_label
+from lossgen.report.comparison import metric_of, ordered, row_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,7 +88,7 @@ def box_figure(comparison: Comparison) -> "Figure":
     if least > 0 and most > WIDE * least:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")
-    axis.set_xlabel(f"{comparison.metric} ({'lower' if comparison.direction == 'min' else 'higher'} is better)")
+    axis.set_xlabel(metric_of(comparison))
     axis.tick_params(axis="y", labelsize=8)
     axis.grid(axis="x", alpha=0.25)
     return figure

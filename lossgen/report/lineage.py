@@ -14,6 +14,7 @@ from lossgen.language.loss import Loss
 from lossgen.language.parser import parse_loss
 from lossgen.language.printer import formula, to_text
 from lossgen.report.canvas import cut
+from lossgen.report.live import better_text
 
 WIDTH = 110
 SHORT = 8
@@ -33,10 +34,9 @@ def story(archive: Archive, graph: "nx.DiGraph[str]", digest: str) -> Iterator[s
     node = graph.nodes[digest]
     order = in_order(graph)
     begun = sum(not graph.in_degree(loss) for loss in order)
-    better = "lower" if direction == "min" else "higher"
     steps = f"{_count(begun, 'loss', 'losses')} in {_count(len(order) - begun, 'step')}"
     origin = steps if len(order) > 1 else "no other loss"
-    yield f"{called(node)} comes from {origin}; {objective} in the search ({better} is better):"
+    yield f"{called(node)} comes from {origin}; {objective} in the search ({better_text(direction == 'min')}):"
     yield ""
     rows = [("gen", "loss", "made by", "of", objective, "what changed")] + [
         (str(graph.nodes[loss]["generation"]), loss[:SHORT], graph.nodes[loss]["origin"], _of(graph, loss),

@@ -13,6 +13,7 @@ from lossgen.evolution.lineage import in_order
 from lossgen.report.canvas import COLOURS, cut, new_figure, save
 from lossgen.report.layers import Stop, place, stops_of, way
 from lossgen.report.lineage import SHORT, called, value_text
+from lossgen.report.live import better_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,9 +117,9 @@ def lineage_figure(graph: "nx.DiGraph[str]", digest: str) -> "Figure":
 
 def _title(graph: "nx.DiGraph[str]", digest: str) -> list[str]:
     node = graph.nodes[digest]
-    better = "lower" if graph.graph["direction"] == "min" else "higher"
+    better = better_text(graph.graph["direction"] == "min")
     title = f"{called(node)}: how it came to be"
-    legend = f"beside each name: {graph.graph['objective']} in the search ({better} is better)"
+    legend = f"beside each name: {graph.graph['objective']} in the search ({better})"
     if any(place for _, _, place in graph.edges(data="place")):
         legend += "; dashed: the parent that a part was taken from"
     return [title, legend]

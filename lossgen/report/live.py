@@ -40,6 +40,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def better_text(minimise: bool) -> str:
+    """Which way a metric points."""
+    return f"{'lower' if minimise else 'higher'} is better"
+
+
 def waterfall_text(waterfall: Mapping[str, int], trained: str = "trained") -> str:
     """How many candidates came how far: 60 proposed: rejected (18 flat, …), 26 duplicates, 8 trained, 3 verified."""
     later = {
@@ -232,7 +237,7 @@ class LiveView(PlainView):
         plan = self._plan
         if plan is None or not plan.objective:
             return ""
-        return f" ({plan.objective}, {'lower' if plan.minimise else 'higher'} is better)"
+        return f" ({plan.objective}, {better_text(plan.minimise)})"
 
     def _planned(self) -> int:
         """Trainings of the present stage: as planned, of those that come round by round."""
