@@ -75,12 +75,11 @@ def same_setting(run: Run, steps: int) -> str:
         if "{steps}" in config.options["command"]:
             flags["steps"] = steps
     else:
-        own_data = hasattr(find_runner(config.runner).cls, "own_data")
-        flags |= {"steps": steps} if own_data else {"data": config.data.name, "steps": steps}
+        if not hasattr(find_runner(config.runner).cls, "own_data"):
+            flags |= _data_flags(config.data)
+        flags["steps"] = steps
         if config.runner != "dcgan":
             flags["runner"] = config.runner
-        if not own_data:
-            flags |= _data_flags(config.data)
     for name, field in find_runner(config.runner).cls.options.model_fields.items():
         if name in config.options and config.options[name] != field.get_default(call_default_factory=True):
             flags[name.replace("_", "-")] = config.options[name]
@@ -88,7 +87,7 @@ def same_setting(run: Run, steps: int) -> str:
 
 
 def _data_flags(data: DataConfig) -> dict[str, Any]:
-    flags: dict[str, Any] = {}
+    flags: dict[str, Any] = {"data": data.name}
     if data.root and not Path(data.name).is_absolute():
         flags["data-dir"] = data.root
     if data.image_size:
