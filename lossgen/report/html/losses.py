@@ -30,6 +30,7 @@ def loss_card(loss: Loss, part: str, source: str = "") -> LossCard:
 
 
 def curves_of(losses: Sequence[Loss]) -> list[Block]:
+    """Value and gradient of the first loss, beside the others."""
     losses = list({loss.digest(): loss for loss in losses}.values())[:WIDEST]
     try:
         figure = curves_figure(losses)

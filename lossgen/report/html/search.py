@@ -109,10 +109,12 @@ class Known:
 
 
 def known_of(run: Run) -> Known | None:
+    """None before the first proposal."""
     return Known(run) if run.archive.candidates() else None
 
 
 def search_part(run: Run, known: Known, comparison: Comparison | None) -> list[Section]:
+    """The way to what was found: waterfall, rungs, progress, Pareto front, hall of fame."""
     archive = run.archive
     waterfall = archive.waterfall()
     what = waterfall_text(waterfall)
